@@ -1,0 +1,42 @@
+// Gradient of layer normalisation with respect to x:
+//   x̂ = (x - mean) rstd,  g = dY weight,  dX = rstd (g - mean_c(g) - x̂ mean_c(g x̂)).
+// x, dy, dx: [rows, columns]. weight: [columns]. mean, rstd: [rows].
+// One workgroup a row.
+override WORKGROUP_SIZE: u32 = 64;
+
+struct Params { rows: u32, columns: u32 }
+
+@group(0) @binding(0) var<storage, read> x: array<f32>;
+@group(0) @binding(1) var<storage, read> weight: array<f32>;
+@group(0) @binding(2) var<storage, read> mean: array<f32>;
+@group(0) @binding(3) var<storage, read> rstd: array<f32>;
+@group(0) @binding(4) var<storage, read> dy: array<f32>;
+@group(0) @binding(5) var<storage, read_write> dx: array<f32>;
+@group(0) @binding(6) var<uniform> params: Params;
+
+#include "include/flat-index.wgsl"
+#include "include/reduce.wgsl"
+
+@compute @workgroup_size(WORKGROUP_SIZE)
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) lane: u32) {
+  let row = flat_workgroup(group, groups);
+  if (row >= params.rows) {
+    return;
+  }
+  let start = row * params.columns;
+  let row_mean = mean[row];
+  let row_rstd = rstd[row];
+  var sum_g = 0.0;
+  var sum_gx = 0.0;
+  for (var c = lane; c < params.columns; c += WORKGROUP_SIZE) {
+    let g = dy[start + c] * weight[c];
+    sum_g += g;
+    sum_gx += g * (x[start + c] - row_mean) * row_rstd;
+  }
+  let mean_g = workgroup_sum(sum_g, lane) / f32(params.columns);
+  let mean_gx = workgroup_sum(sum_gx, lane) / f32(params.columns);
+  for (var c = lane; c < params.columns; c += WORKGROUP_SIZE) {
+    let normalized = (x[start + c] - row_mean) * row_rstd;
+    dx[start + c] = row_rstd * (dy[start + c] * weight[c] - mean_g - normalized * mean_gx);
+  }
+}

@@ -1,0 +1,131 @@
+import backwardAffineSource from '../../../kernels/layer-norm.backward-affine.wgsl';
+import backwardInputSource from '../../../kernels/layer-norm.backward-input.wgsl';
+import forwardSource from '../../../kernels/layer-norm.forward.wgsl';
+import { defineKernel } from '../../engine/index.ts';
+import { checkDType, checkTensor, defineOp, runKernel } from '../op.ts';
+import { record } from '../tape.ts';
+import type { Tensor } from '../tensor.ts';
+import { columnSum, rowChunks } from './column-sum.ts';
+
+export interface LayerNormOptions {
+  /** Added to the variance. PyTorch's default. */
+  eps?: number;
+}
+
+const forwardKernel = defineKernel({
+  label: 'layer-norm.forward',
+  source: forwardSource,
+  inputs: ['x', 'weight', 'bias'],
+  outputs: ['y', 'mean', 'rstd'],
+  params: { rows: 'u32', columns: 'u32', epsilon: 'f32' },
+  constants: { WORKGROUP_SIZE: 64 },
+  workgroups: ({ rows }) => rows!,
+  slab: { param: 'rows', bindings: ['x', 'y', 'mean', 'rstd'] },
+});
+
+const backwardInputKernel = defineKernel({
+  label: 'layer-norm.backward-input',
+  source: backwardInputSource,
+  inputs: ['x', 'weight', 'mean', 'rstd', 'dy'],
+  outputs: ['dx'],
+  params: { rows: 'u32', columns: 'u32' },
+  constants: { WORKGROUP_SIZE: 64 },
+  workgroups: ({ rows }) => rows!,
+  slab: { param: 'rows', bindings: ['x', 'mean', 'rstd', 'dy', 'dx'] },
+});
+
+const backwardAffineKernel = defineKernel({
+  label: 'layer-norm.backward-affine',
+  source: backwardAffineSource,
+  inputs: ['x', 'mean', 'rstd', 'dy'],
+  outputs: ['d_weight', 'd_bias'],
+  params: { rows: 'u32', columns: 'u32', rows_per_chunk: 'u32', chunks: 'u32' },
+  constants: { WORKGROUP_SIZE: 64 },
+  workgroups: ({ columns, chunks }, { WORKGROUP_SIZE }) => Math.ceil((columns! * chunks!) / WORKGROUP_SIZE!),
+});
+
+/**
+ * Layer normalisation over the last axis (Ba et al. 2016): y = (x − mean)·rstd·weight + bias.
+ *
+ * `x` [..., C]; `weight`, `bias` [C] or null (1 and 0). Saves x, mean and rstd. Gradients: x, weight, bias.
+ */
+export const layerNorm = defineOp('layerNorm', (x: Tensor, weight: Tensor | null, bias: Tensor | null, { eps = 1e-5 }: LayerNormOptions = {}): Tensor => {
+  const { engine } = x;
+  checkDType(x, 'layerNorm', 'x');
+  const columns = x.shape.at(-1) ?? 1;
+  if (weight) checkTensor(weight, 'layerNorm', 'weight', [columns]);
+  if (bias) checkTensor(bias, 'layerNorm', 'bias', [columns]);
+  const rows = x.size / columns;
+  const scale = weight ?? engine.full([columns], 1);
+  const y = engine.empty(x.shape);
+  const mean = engine.empty([rows]);
+  const rstd = engine.empty([rows]);
+  runKernel(forwardKernel, { x, weight: scale, bias: bias ?? engine.zeros([columns]), y, mean, rstd }, { rows, columns, epsilon: eps });
+  return record(y, 'layerNorm', [x, weight, bias], { x, scale, mean, rstd }, (dY, saved, [needsX, needsWeight, needsBias]) => {
+    let dX: Tensor | null = null;
+    let dWeight: Tensor | null = null;
+    let dBias: Tensor | null = null;
+    if (needsX) {
+      dX = engine.empty(saved.x.shape);
+      runKernel(backwardInputKernel, { x: saved.x, weight: saved.scale, mean: saved.mean, rstd: saved.rstd, dy: dY, dx: dX }, { rows, columns });
+    }
+    if (needsWeight || needsBias) {
+      const { rows_per_chunk, chunks } = rowChunks(rows);
+      const weightParts = engine.empty([chunks, columns]);
+      const biasParts = engine.empty([chunks, columns]);
+      runKernel(backwardAffineKernel, { x: saved.x, mean: saved.mean, rstd: saved.rstd, dy: dY, d_weight: weightParts, d_bias: biasParts }, { rows, columns, rows_per_chunk, chunks });
+      if (needsWeight) dWeight = columnSum(weightParts, chunks, columns);
+      if (needsBias) dBias = columnSum(biasParts, chunks, columns);
+    }
+    return [dX, dWeight, dBias];
+  });
+});
+
+/** Float64 reference of `layerNorm`; `x` is [rows, columns] flat. Plain loops, for tests. */
+export function layerNormReference(x: Float64Array, weight: Float64Array | null, bias: Float64Array | null, columns: number, eps = 1e-5): Float64Array {
+  const y = new Float64Array(x.length);
+  for (let start = 0; start < x.length; start += columns) {
+    const { mean, rstd } = rowStatistics(x, start, columns, eps);
+    for (let c = 0; c < columns; c++) y[start + c] = (x[start + c]! - mean) * rstd * (weight?.[c] ?? 1) + (bias?.[c] ?? 0);
+  }
+  return y;
+}
+
+/** Gradients of `layerNormReference` with respect to x, weight and bias. */
+export function layerNormBackwardReference(
+  x: Float64Array,
+  weight: Float64Array | null,
+  dY: Float64Array,
+  columns: number,
+  eps = 1e-5,
+): { x: Float64Array; weight: Float64Array; bias: Float64Array } {
+  const dX = new Float64Array(x.length);
+  const dWeight = new Float64Array(columns);
+  const dBias = new Float64Array(columns);
+  for (let start = 0; start < x.length; start += columns) {
+    const { mean, rstd } = rowStatistics(x, start, columns, eps);
+    let meanG = 0;
+    let meanGX = 0;
+    for (let c = 0; c < columns; c++) {
+      const normalized = (x[start + c]! - mean) * rstd;
+      const g = dY[start + c]! * (weight?.[c] ?? 1);
+      meanG += g / columns;
+      meanGX += (g * normalized) / columns;
+      dWeight[c]! += dY[start + c]! * normalized;
+      dBias[c]! += dY[start + c]!;
+    }
+    for (let c = 0; c < columns; c++) {
+      const normalized = (x[start + c]! - mean) * rstd;
+      dX[start + c] = rstd * (dY[start + c]! * (weight?.[c] ?? 1) - meanG - normalized * meanGX);
+    }
+  }
+  return { x: dX, weight: dWeight, bias: dBias };
+}
+
+function rowStatistics(x: Float64Array, start: number, columns: number, eps: number): { mean: number; rstd: number } {
+  let mean = 0;
+  for (let c = 0; c < columns; c++) mean += x[start + c]! / columns;
+  let variance = 0;
+  for (let c = 0; c < columns; c++) variance += (x[start + c]! - mean) ** 2 / columns;
+  return { mean, rstd: 1 / Math.sqrt(variance + eps) };
+}

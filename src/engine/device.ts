@@ -1,0 +1,348 @@
+import { BufferPool, GPUBufferUsageFlags, mebibytes, type PoolBuffer, type PoolStats } from './buffers.ts';
+import { check, DeviceLostError, EngineError, OutOfMemoryError } from './errors.ts';
+import { packParams, type Kernel, type Params } from './kernel.ts';
+import { PipelineCache, type CompiledKernel } from './pipelines.ts';
+import { Profiler, type KernelTime } from './profile.ts';
+
+export interface DeviceOptions {
+  /** Most bytes of GPU buffers, lent and held for reuse together. Default: no limit but the adapter's. */
+  memoryBudget?: number;
+  /** Treats bindings above this as too large although the adapter would take them (for tests). In bytes. */
+  bindingLimit?: number;
+  /** Submits every dispatch by itself in its own error scope: slow, but an error names its very op. */
+  debug?: boolean;
+}
+
+/** A stretch of a buffer as a kernel binds it. `offset` and `bytes` in bytes. */
+export interface BufferView {
+  buffer: PoolBuffer;
+  offset: number;
+  bytes: number;
+}
+
+const dispatchesPerBatch = 128;
+const uniformAlignment = 256; // WebGPU's default minUniformBufferOffsetAlignment
+const storageAlignment = 256; // and minStorageBufferOffsetAlignment
+const maxCachedBindGroups = 8192;
+const wantedFeatures: readonly GPUFeatureName[] = ['shader-f16', 'subgroups', 'timestamp-query'];
+
+/**
+ * A GPUDevice with a buffer pool, a pipeline cache and batched submission.
+ *
+ * Dispatches are recorded into one compute pass and submitted every 128, or when something is read. Errors that the GPU reports
+ * later are kept and thrown by the next `checkErrors`, `sync` or `read`.
+ */
+export class Device {
+  readonly gpu: GPUDevice;
+  readonly adapterInfo: GPUAdapterInfo;
+  readonly pool: BufferPool;
+  readonly bindingLimit: number;
+  /** Op whose dispatches are being recorded; in the message of every error and label. */
+  currentOp = 'engine';
+  private readonly debug: boolean;
+  private readonly pipelines: PipelineCache;
+  private readonly bindGroups = new Map<string, GPUBindGroup>();
+  private readonly uniforms: GPUBuffer;
+  private readonly uniformBytes = new Uint8Array(dispatchesPerBatch * uniformAlignment);
+  private readonly uniformData = new DataView(this.uniformBytes.buffer);
+  private encoder: GPUCommandEncoder | null = null;
+  private pass: GPUComputePassEncoder | null = null;
+  private dispatches = 0;
+  private batch = 0;
+  private opsInBatch = new Set<string>();
+  private failures = new Set<Promise<EngineError | null>>();
+  private firstError: EngineError | null = null;
+  private lostError: DeviceLostError | null = null;
+  private profiler: Profiler | null = null;
+  /** Resolves when the device is lost for a reason other than `destroy`. */
+  readonly lost: Promise<DeviceLostError>;
+
+  /**
+   * Opens a device on an adapter with the largest buffers and bindings it offers, and `shader-f16`, `subgroups` and
+   * `timestamp-query` where it has them. Throws EngineError where the adapter gives no device.
+   */
+  static async open(adapter: GPUAdapter, options: DeviceOptions = {}): Promise<Device> {
+    const { limits } = adapter;
+    const requiredLimits: Record<string, number> = {
+      maxBufferSize: limits.maxBufferSize,
+      maxStorageBufferBindingSize: limits.maxStorageBufferBindingSize,
+      maxStorageBuffersPerShaderStage: limits.maxStorageBuffersPerShaderStage,
+      maxComputeWorkgroupStorageSize: limits.maxComputeWorkgroupStorageSize,
+      maxComputeInvocationsPerWorkgroup: limits.maxComputeInvocationsPerWorkgroup,
+      maxComputeWorkgroupSizeX: limits.maxComputeWorkgroupSizeX,
+    };
+    let gpu: GPUDevice;
+    try {
+      gpu = await adapter.requestDevice({
+        label: 'ct-lite',
+        requiredLimits,
+        requiredFeatures: wantedFeatures.filter((feature) => adapter.features.has(feature)),
+      });
+    } catch (cause) {
+      throw new EngineError('Device.open', `the adapter "${adapter.info.description || adapter.info.device}" gives no device: ${String(cause)}`, { cause });
+    }
+    checkLimits(gpu.limits);
+    return new Device(gpu, adapter.info, options);
+  }
+
+  private constructor(gpu: GPUDevice, adapterInfo: GPUAdapterInfo, options: DeviceOptions) {
+    this.gpu = gpu;
+    this.adapterInfo = adapterInfo;
+    this.debug = options.debug ?? false;
+    this.bindingLimit = Math.min(options.bindingLimit ?? Infinity, gpu.limits.maxStorageBufferBindingSize);
+    this.pool = new BufferPool(gpu, options.memoryBudget ?? Infinity, (where, scope) => this.watchScope(where, scope));
+    this.pool.beforeTrim = () => this.flush();
+    this.pipelines = new PipelineCache(gpu, (failure) => this.watch(failure));
+    this.uniforms = gpu.createBuffer({ label: 'params', size: this.uniformData.byteLength, usage: GPUBufferUsageFlags.UNIFORM | GPUBufferUsageFlags.COPY_DST });
+    gpu.addEventListener?.('uncapturederror', (event) => {
+      this.firstError ??= new EngineError('device', (event as GPUUncapturedErrorEvent).error.message);
+    });
+    this.lost = gpu.lost.then((info) => {
+      this.lostError = new DeviceLostError(info.reason, info.message || 'no further message');
+      return info.reason === 'destroyed' ? new Promise<never>(() => {}) : this.lostError;
+    });
+  }
+
+  /** True on adapters that run on the CPU (SwiftShader, lavapipe, WARP): kernels choose plans without workgroup memory there. */
+  get isSoftware(): boolean {
+    const { vendor, architecture, device, description } = this.adapterInfo;
+    return /swiftshader|llvmpipe|lavapipe|software|basic render/i.test(`${vendor} ${architecture} ${device} ${description}`);
+  }
+
+  get memory(): PoolStats {
+    return this.pool.snapshot;
+  }
+
+  /** Uploads `data` to the start of `buffer`. Copies at once: the array may be reused. */
+  upload(buffer: PoolBuffer, data: ArrayBufferView<ArrayBuffer>): void {
+    this.throwIfLost();
+    if (buffer.lastBatch === this.batch) this.flush();
+    const bytes = Math.floor(data.byteLength / 4) * 4;
+    if (bytes) this.gpu.queue.writeBuffer(buffer.gpu, 0, data.buffer, data.byteOffset, bytes);
+    if (bytes !== data.byteLength) {
+      const rest = new Uint8Array(4);
+      rest.set(new Uint8Array(data.buffer, data.byteOffset + bytes, data.byteLength - bytes));
+      this.gpu.queue.writeBuffer(buffer.gpu, bytes, rest);
+    }
+  }
+
+  /** Submits all recorded work and reads `bytes` of a buffer. Throws what the GPU reported since the last check. */
+  async read(view: BufferView): Promise<ArrayBuffer> {
+    this.throwIfLost();
+    const bytes = Math.ceil(view.bytes / 4) * 4;
+    const staging = this.gpu.createBuffer({ label: `${this.currentOp} readback`, size: bytes, usage: GPUBufferUsageFlags.MAP_READ | GPUBufferUsageFlags.COPY_DST });
+    try {
+      this.endPass();
+      this.openEncoder().copyBufferToBuffer(view.buffer.gpu, view.offset, staging, 0, bytes);
+      this.flush();
+      await staging.mapAsync(1 /* GPUMapMode.READ */);
+      await this.checkErrors();
+      return staging.getMappedRange().slice(0, view.bytes);
+    } catch (cause) {
+      await this.checkErrors();
+      if (this.lostError) throw this.lostError;
+      throw cause instanceof EngineError ? cause : new EngineError('read', String(cause), { cause });
+    } finally {
+      staging.destroy();
+    }
+  }
+
+  /** Copies `bytes` between buffers, in order with the dispatches. */
+  copy(from: BufferView, to: BufferView): void {
+    this.throwIfLost();
+    this.endPass();
+    from.buffer.lastBatch = to.buffer.lastBatch = this.batch;
+    this.openEncoder().copyBufferToBuffer(from.buffer.gpu, from.offset, to.buffer.gpu, to.offset, Math.ceil(from.bytes / 4) * 4);
+  }
+
+  /**
+   * Records one dispatch of `kernel`. `bindings` holds a view for each input and output by name. Splits into slabs where a
+   * binding is larger than the device's limit and the kernel says how; throws EngineError where it does not.
+   */
+  run(kernel: Kernel, bindings: Record<string, BufferView>, params: Params = {}, constants?: Record<string, number>): void {
+    this.throwIfLost();
+    const names = [...kernel.inputs, ...kernel.outputs];
+    for (const name of names) check(bindings[name] !== undefined, kernel.label, () => `binding "${name}" is missing`);
+    for (const name of Object.keys(bindings)) check(names.includes(name), kernel.label, () => `has no binding "${name}"`);
+    const oversized = names.some((name) => bindings[name]!.bytes > this.bindingLimit);
+    if (oversized) this.runInSlabs(kernel, names, bindings, params, constants);
+    else this.dispatch(kernel, names, bindings, params, constants);
+  }
+
+  private runInSlabs(kernel: Kernel, names: string[], bindings: Record<string, BufferView>, params: Params, constants?: Record<string, number>): void {
+    const { slab } = kernel;
+    const whole = names.filter((name) => !slab?.bindings.includes(name) && bindings[name]!.bytes > this.bindingLimit);
+    if (!slab || whole.length) {
+      const name = whole[0]!;
+      throw new OutOfMemoryError(
+        `${this.currentOp} (${kernel.label})`,
+        `binding "${name}" has ${mebibytes(bindings[name]!.bytes)}, the adapter binds at most ${mebibytes(this.bindingLimit)} and this operand cannot be split; use a smaller batch or preset`,
+      );
+    }
+    const rows = params[slab.param] as number;
+    const rowBytes = Math.max(...slab.bindings.map((name) => bindings[name]!.bytes / rows));
+    const unit = storageAlignment / 4; // rows times 4 bytes: every slab starts at an aligned offset
+    const rowsPerSlab = Math.floor(this.bindingLimit / rowBytes / unit) * unit;
+    check(rowsPerSlab > 0, kernel.label, () => `${unit} rows of ${mebibytes(rowBytes)} exceed the binding limit of ${mebibytes(this.bindingLimit)}`);
+    for (let first = 0; first < rows; first += rowsPerSlab) {
+      const count = Math.min(rowsPerSlab, rows - first);
+      const part = { ...bindings };
+      for (const name of slab.bindings) {
+        const view = bindings[name]!;
+        part[name] = { buffer: view.buffer, offset: view.offset + (view.bytes / rows) * first, bytes: (view.bytes / rows) * count };
+      }
+      this.dispatch(kernel, names, part, { ...params, [slab.param]: count }, constants);
+    }
+  }
+
+  private dispatch(kernel: Kernel, names: string[], bindings: Record<string, BufferView>, params: Params, constants?: Record<string, number>): void {
+    const compiled = this.pipelines.get(kernel, constants);
+    const [x, y] = this.layOut(kernel, kernel.workgroups(params as Record<string, number>, compiled.constants));
+    const hasParams = kernel.paramLayout.bytes > 0;
+    const offset = this.dispatches * uniformAlignment;
+    if (hasParams) packParams(kernel, params, this.uniformData, offset);
+    const group = this.bindGroup(kernel, compiled, names, bindings);
+    for (const name of names) bindings[name]!.buffer.lastBatch = this.batch;
+    const pass = this.openPass(kernel.label);
+    pass.setPipeline(compiled.pipeline);
+    pass.setBindGroup(0, group, hasParams ? [offset] : []);
+    pass.dispatchWorkgroups(x, y);
+    this.opsInBatch.add(this.currentOp);
+    this.dispatches++;
+    if (this.profiler) this.endPass();
+    if (this.dispatches === dispatchesPerBatch || this.debug || this.profiler?.full) this.flush();
+  }
+
+  private layOut(kernel: Kernel, workgroups: number): [number, number] {
+    const limit = this.gpu.limits.maxComputeWorkgroupsPerDimension;
+    check(Number.isInteger(workgroups) && workgroups > 0 && workgroups <= limit * limit, kernel.label, () => `cannot dispatch ${workgroups} workgroups`);
+    const y = Math.ceil(workgroups / limit);
+    return [Math.ceil(workgroups / y), y];
+  }
+
+  private bindGroup(kernel: Kernel, compiled: CompiledKernel, names: string[], bindings: Record<string, BufferView>): GPUBindGroup {
+    let key = `${compiled.id}`;
+    for (const name of names) {
+      const { buffer, offset, bytes } = bindings[name]!;
+      key += `,${buffer.id}:${offset}:${bytes}`;
+    }
+    const known = this.bindGroups.get(key);
+    if (known) return known;
+    const entries: GPUBindGroupEntry[] = names.map((name, binding) => {
+      const { buffer, offset, bytes } = bindings[name]!;
+      return { binding, resource: { buffer: buffer.gpu, offset, size: Math.ceil(bytes / 4) * 4 } };
+    });
+    if (kernel.paramLayout.bytes) entries.push({ binding: names.length, resource: { buffer: this.uniforms, size: kernel.paramLayout.bytes } });
+    this.openEncoder(); // its error scope covers the bind groups of the batch too
+    const group = this.gpu.createBindGroup({ label: `${this.currentOp} (${kernel.label})`, layout: compiled.layout, entries });
+    if (this.bindGroups.size >= maxCachedBindGroups) this.bindGroups.clear();
+    this.bindGroups.set(key, group);
+    return group;
+  }
+
+  private openEncoder(): GPUCommandEncoder {
+    if (!this.encoder) {
+      this.gpu.pushErrorScope('validation');
+      this.encoder = this.gpu.createCommandEncoder({ label: `batch ${this.batch}` });
+    }
+    return this.encoder;
+  }
+
+  private openPass(label: string): GPUComputePassEncoder {
+    if (!this.pass) {
+      const encoder = this.openEncoder();
+      this.pass = encoder.beginComputePass(this.profiler ? { label, timestampWrites: this.profiler.timestampWrites(label) } : { label: `batch ${this.batch}` });
+    }
+    return this.pass;
+  }
+
+  private endPass(): void {
+    this.pass?.end();
+    this.pass = null;
+  }
+
+  /** Submits everything recorded so far. Does not wait. */
+  flush(): void {
+    if (!this.encoder) return;
+    this.endPass();
+    const profiled = this.profiler?.resolve(this.encoder);
+    const { queue } = this.gpu;
+    if (this.dispatches) queue.writeBuffer(this.uniforms, 0, this.uniformBytes, 0, this.dispatches * uniformAlignment);
+    queue.submit([this.encoder.finish()]);
+    profiled?.submitted();
+    this.watchScope([...this.opsInBatch].join(', ') || 'copy', this.gpu.popErrorScope());
+    this.encoder = null;
+    this.dispatches = 0;
+    this.batch++;
+    this.opsInBatch = new Set();
+  }
+
+  /** Submits, then throws the first error that the GPU reported for work submitted so far. Does not wait for the work itself. */
+  async checkErrors(): Promise<void> {
+    this.flush();
+    await Promise.all(this.failures);
+    const error = this.firstError ?? this.lostError;
+    this.firstError = null;
+    if (error) throw error;
+  }
+
+  /** Waits until the GPU has done everything recorded so far; throws what it reported. */
+  async sync(): Promise<void> {
+    this.flush();
+    await this.gpu.queue.onSubmittedWorkDone();
+    await this.checkErrors();
+  }
+
+  /** Runs `work` with a timestamp around every dispatch and returns the time of each kernel. Needs `timestamp-query`. */
+  async profile(work: () => Promise<void> | void): Promise<KernelTime[]> {
+    check(this.gpu.features.has('timestamp-query'), 'profile', () => 'this adapter does not offer "timestamp-query"');
+    this.flush();
+    const profiler = (this.profiler = new Profiler(this.gpu));
+    try {
+      await work();
+      await this.sync();
+    } finally {
+      this.flush();
+      this.profiler = null;
+    }
+    return profiler.finish();
+  }
+
+  /** Destroys the device and every buffer. Whatever is still recorded is dropped. */
+  destroy(): void {
+    this.gpu.destroy();
+  }
+
+  private throwIfLost(): void {
+    if (this.lostError) throw this.lostError;
+  }
+
+  private watchScope(where: string, scope: Promise<GPUError | null>): void {
+    this.watch(
+      scope.then((error) => {
+        if (!error) return null;
+        const text = error.message;
+        return /memory/i.test(error.constructor.name) ? new OutOfMemoryError(where, text) : new EngineError(where, text);
+      }),
+    );
+  }
+
+  private watch(failure: Promise<EngineError | null>): void {
+    const settled = failure
+      .catch((cause: unknown) => (this.lostError ? null : new EngineError('device', String(cause), { cause })))
+      .then((error) => {
+        this.failures.delete(settled);
+        this.firstError ??= error;
+        return error;
+      });
+    this.failures.add(settled);
+  }
+}
+
+function checkLimits(limits: GPUSupportedLimits): void {
+  const needed: Partial<Record<keyof GPUSupportedLimits, number>> = { maxStorageBuffersPerShaderStage: 8, maxComputeInvocationsPerWorkgroup: 256, maxComputeWorkgroupSizeX: 256 };
+  for (const [name, least] of Object.entries(needed)) {
+    const offered = limits[name as keyof GPUSupportedLimits] as number;
+    check(offered >= least, 'Device.open', () => `needs ${name} of at least ${least}, the adapter offers ${offered}; choose another adapter`);
+  }
+}

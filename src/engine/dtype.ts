@@ -1,0 +1,9 @@
+/** Element types of tensors. f16 is storage only: kernels accumulate in f32. */
+export type DType = 'f32' | 'u32' | 'f16';
+
+export const bytesPerElement: Record<DType, number> = { f32: 4, u32: 4, f16: 2 };
+
+/** Bytes of `count` elements, rounded up to the 4 bytes that WebGPU copies and bindings need. */
+export function byteLength(count: number, dtype: DType): number {
+  return Math.ceil((count * bytesPerElement[dtype]) / 4) * 4;
+}

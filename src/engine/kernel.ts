@@ -1,0 +1,101 @@
+import { EngineError } from './errors.ts';
+
+/** Types a field of a kernel's `params` uniform may have. Vectors take an array of 4 numbers. */
+export type ParamType = 'u32' | 'i32' | 'f32' | 'vec4u' | 'vec4i' | 'vec4f';
+export type ParamValue = number | readonly number[];
+export type Params = Record<string, ParamValue>;
+
+/**
+ * One compute kernel: what its WGSL binds, in order, and how many workgroups it takes.
+ *
+ * In the WGSL all bindings are in `@group(0)`: `inputs` (`var<storage, read>`), then `outputs` (`var<storage, read_write>`),
+ * then, where there are params, `var<uniform> params: Params`. Names are the WGSL's own, and `test/validate` compares them.
+ * The entry point is `main`. Workgroups are counted flat: the device lays them out as x·y, so a kernel finds its own by
+ * `workgroup_id.x + workgroup_id.y * num_workgroups.x` and must ignore indices past its work.
+ */
+export interface KernelSpec {
+  /** File stem, for example `layer-norm.forward`. Unique. */
+  label: string;
+  source: string;
+  inputs: readonly string[];
+  outputs: readonly string[];
+  /** Fields of `struct Params`, in WGSL order. */
+  params?: Readonly<Record<string, ParamType>>;
+  /** Defaults of the `override` constants that the host needs to know or sets. */
+  constants?: Readonly<Record<string, number>>;
+  /** Flat number of workgroups. */
+  workgroups: (params: Record<string, number>, constants: Record<string, number>) => number;
+  /**
+   * How to split a dispatch whose bindings exceed the device's binding limit: `param` counts rows, and each listed binding is
+   * row-major with that many rows. Bindings not listed are bound whole. Without it an oversized binding is an error.
+   */
+  slab?: { param: string; bindings: readonly string[] };
+  /** Device features without which the kernel does not compile. */
+  features?: readonly GPUFeatureName[];
+}
+
+export interface Kernel extends KernelSpec {
+  readonly id: number;
+  readonly paramLayout: ParamLayout;
+}
+
+interface ParamLayout {
+  bytes: number;
+  fields: { name: string; type: ParamType; offset: number }[];
+}
+
+const registry = new Map<string, Kernel>();
+
+/** Registers a kernel. Module level only: one call a kernel, so that `allKernels` can be compiled by the validate tests. */
+export function defineKernel(spec: KernelSpec): Kernel {
+  if (registry.has(spec.label)) throw new EngineError('defineKernel', `label "${spec.label}" is taken`);
+  const kernel: Kernel = { ...spec, id: registry.size, paramLayout: layoutParams(spec.params ?? {}) };
+  registry.set(spec.label, kernel);
+  return kernel;
+}
+
+/** Every kernel defined so far by the modules that were imported. */
+export function allKernels(): Kernel[] {
+  return [...registry.values()];
+}
+
+function layoutParams(params: Readonly<Record<string, ParamType>>): ParamLayout {
+  const fields: ParamLayout['fields'] = [];
+  let offset = 0;
+  for (const [name, type] of Object.entries(params)) {
+    const isVector = type.startsWith('vec4');
+    if (isVector) offset = Math.ceil(offset / 16) * 16;
+    fields.push({ name, type, offset });
+    offset += isVector ? 16 : 4;
+  }
+  return { bytes: Math.ceil(offset / 16) * 16, fields };
+}
+
+/** Writes `params` in WGSL's uniform layout at `offset` of `target`. Throws for a missing, extra or out-of-range field. */
+export function packParams(kernel: Kernel, params: Params, target: DataView, offset: number): void {
+  const { fields } = kernel.paramLayout;
+  for (const { name, type, offset: at } of fields) {
+    const value = params[name];
+    if (value === undefined) throw new EngineError(kernel.label, `param "${name}" is missing`);
+    if (type.startsWith('vec4')) {
+      const vector = value as readonly number[];
+      if (!Array.isArray(vector) || vector.length !== 4) throw new EngineError(kernel.label, `param "${name}" takes 4 numbers, got ${String(value)}`);
+      vector.forEach((component, lane) => write(target, offset + at + 4 * lane, type.slice(-1), component, kernel.label, name));
+    } else {
+      write(target, offset + at, type[0]!, value as number, kernel.label, name);
+    }
+  }
+  for (const name of Object.keys(params)) {
+    if (!fields.some((field) => field.name === name)) throw new EngineError(kernel.label, `has no param "${name}"`);
+  }
+}
+
+function write(target: DataView, at: number, kind: string, value: number, label: string, name: string): void {
+  if (typeof value !== 'number') throw new EngineError(label, `param "${name}" takes a number, got ${String(value)}`);
+  if (kind === 'f') return target.setFloat32(at, value, true);
+  if (!Number.isInteger(value) || Math.abs(value) > 0xffffffff || (kind === 'u' && value < 0)) {
+    throw new EngineError(label, `param "${name}" takes a 32-bit ${kind === 'u' ? 'unsigned ' : ''}integer, got ${value}`);
+  }
+  if (kind === 'u') target.setUint32(at, value, true);
+  else target.setInt32(at, value, true);
+}
