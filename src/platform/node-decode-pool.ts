@@ -1,0 +1,190 @@
+/**
+ * A pool of threads that decode scans ahead of need, so that the GPU does not wait for gunzip, resampling and JPEG.
+ * Where the worker's file is not there (tests run from source), scans are decoded in this thread, one after another.
+ */
+import { existsSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
+import { fileURLToPath } from 'node:url';
+import { Worker } from 'node:worker_threads';
+import { initJpegCodec } from '../data/index.ts';
+import type { DecodedScan } from '../data/index.ts';
+import { decodeFile, jobName } from './node-decode-file.ts';
+import type { DecodeJob, DecodeReply, DecodeRequest } from './node-decode-file.ts';
+import { nodeJpegWasm } from './node-jpeg.ts';
+
+export interface DecodePoolOptions {
+  /** Threads; default one less than the cores, at least 1. 0 decodes in this thread. */
+  workers?: number;
+  /** The built worker; default decode-worker.js beside the bundle. */
+  workerFile?: string;
+}
+
+/** Result of one job of a stream: a bad scan is a value here, so that one does not end the stream. */
+export type DecodeOutcome<Job extends DecodeJob = DecodeJob> =
+  | { job: Job; scan: DecodedScan; error: null }
+  | { job: Job; scan: null; error: Error };
+
+export interface DecodePool {
+  /** Threads in use; 0 where scans are decoded in this thread. */
+  readonly workers: number;
+  /** Rejects with the scan's name in the message. */
+  decode(job: DecodeJob): Promise<DecodedScan>;
+  /**
+   * Outcomes in the order of the jobs. At most `lookAhead` jobs (default twice the threads) are begun and not yet taken, which
+   * bounds the memory; leaving the loop early leaves nothing behind but those.
+   */
+  stream<Job extends DecodeJob>(jobs: Iterable<Job>, lookAhead?: number): AsyncGenerator<DecodeOutcome<Job>, void, undefined>;
+  /** Ends the threads; jobs still waiting are rejected. */
+  close(): Promise<void>;
+}
+
+interface Waiting {
+  job: DecodeJob;
+  resolve: (scan: DecodedScan) => void;
+  reject: (error: Error) => void;
+}
+
+const WORKER_LOCATIONS = ['./decode-worker.js', '../decode-worker.js'];
+
+export function openDecodePool(options: DecodePoolOptions = {}): DecodePool {
+  const workerFile = options.workerFile ?? findWorkerFile();
+  const count = workerFile && existsSync(workerFile) ? (options.workers ?? Math.max(1, availableParallelism() - 1)) : 0;
+  const backend = count > 0 ? new WorkerThreads(workerFile!, count) : new InThisThread();
+  return {
+    workers: count,
+    decode: (job) => backend.decode(job),
+    stream: (jobs, lookAhead = Math.max(1, 2 * count)) => streamInOrder(backend, jobs, lookAhead),
+    close: () => backend.close(),
+  };
+}
+
+function findWorkerFile(): string | undefined {
+  return WORKER_LOCATIONS.map((location) => fileURLToPath(new URL(location, import.meta.url))).find((path) => existsSync(path));
+}
+
+async function* streamInOrder<Job extends DecodeJob>(
+  backend: { decode(job: DecodeJob): Promise<DecodedScan> },
+  jobs: Iterable<Job>,
+  lookAhead: number,
+): AsyncGenerator<DecodeOutcome<Job>, void, undefined> {
+  const iterator = jobs[Symbol.iterator]();
+  const begun: Promise<DecodeOutcome<Job>>[] = [];
+  const begin = (): void => {
+    const next = iterator.next();
+    if (next.done) return;
+    const job = next.value;
+    begun.push(
+      backend.decode(job).then(
+        (scan) => ({ job, scan, error: null }),
+        (error: Error) => ({ job, scan: null, error }),
+      ),
+    );
+  };
+  for (let i = 0; i < Math.max(1, lookAhead); i++) begin();
+  for (let next = begun.shift(); next; next = begun.shift()) {
+    const outcome = await next;
+    begin();
+    yield outcome;
+  }
+}
+
+/** One after another: several at once in one thread would only hold more memory. */
+class InThisThread {
+  private last: Promise<unknown> = Promise.resolve();
+  private closed = false;
+
+  constructor() {
+    initJpegCodec(nodeJpegWasm);
+  }
+
+  decode(job: DecodeJob): Promise<DecodedScan> {
+    const result = this.last.then(() => {
+      if (this.closed) throw closedError(job);
+      return decodeFile(job);
+    });
+    this.last = result.catch(() => undefined);
+    return result;
+  }
+
+  async close(): Promise<void> {
+    this.closed = true;
+    await this.last;
+  }
+}
+
+class WorkerThreads {
+  private readonly workerFile: string;
+  private readonly count: number;
+  private readonly idle: Worker[] = [];
+  private readonly busy = new Map<Worker, Waiting>();
+  private readonly queue: Waiting[] = [];
+  private closed = false;
+  private requests = 0;
+
+  constructor(workerFile: string, count: number) {
+    this.workerFile = workerFile;
+    this.count = count;
+  }
+
+  decode(job: DecodeJob): Promise<DecodedScan> {
+    return new Promise((resolve, reject) => {
+      if (this.closed) return reject(closedError(job));
+      this.queue.push({ job, resolve, reject });
+      this.assign();
+    });
+  }
+
+  async close(): Promise<void> {
+    this.closed = true;
+    const unfinished = [...this.queue.splice(0), ...this.busy.values()];
+    const workers = [...this.idle.splice(0), ...this.busy.keys()];
+    this.busy.clear();
+    for (const { job, reject } of unfinished) reject(closedError(job));
+    await Promise.all(workers.map((worker) => worker.terminate()));
+  }
+
+  private assign(): void {
+    while (this.queue.length > 0) {
+      const worker = this.idle.pop() ?? (this.busy.size < this.count ? this.start() : undefined);
+      if (!worker) return;
+      const waiting = this.queue.shift()!;
+      this.busy.set(worker, waiting);
+      // Only a thread at work keeps the process alive, so that a forgotten close() does not hang the command line.
+      worker.ref();
+      worker.postMessage({ id: this.requests++, job: waiting.job } satisfies DecodeRequest);
+    }
+  }
+
+  private start(): Worker {
+    const worker = new Worker(this.workerFile);
+    worker.on('message', (reply: DecodeReply) => this.finish(worker, reply));
+    worker.on('error', (error) => this.lose(worker, error.message));
+    worker.on('exit', (code) => this.lose(worker, `it ended with code ${code}`));
+    return worker;
+  }
+
+  private finish(worker: Worker, reply: DecodeReply): void {
+    const waiting = this.busy.get(worker);
+    if (!waiting) return;
+    this.busy.delete(worker);
+    worker.unref();
+    this.idle.push(worker);
+    if ('error' in reply) waiting.reject(new Error(reply.error));
+    else waiting.resolve(reply.scan);
+    this.assign();
+  }
+
+  /** A thread that dies (out of memory) takes its own scan with it and no other; the next job starts a new thread. */
+  private lose(worker: Worker, reason: string): void {
+    const place = this.idle.indexOf(worker);
+    if (place >= 0) this.idle.splice(place, 1);
+    const waiting = this.busy.get(worker);
+    this.busy.delete(worker);
+    waiting?.reject(new Error(`decodeScan: ${jobName(waiting.job)}: the decoding thread was lost (${reason}); use fewer workers if memory is short`));
+    if (!this.closed) this.assign();
+  }
+}
+
+function closedError(job: DecodeJob): Error {
+  return new Error(`decodeScan: ${jobName(job)}: the decoding pool is closed`);
+}

@@ -1,0 +1,31 @@
+import { describe, expect, it } from 'vitest';
+import { looksLikeChest } from '../../../src/data/index.ts';
+import type { CtVolume, Size3 } from '../../../src/data/index.ts';
+
+/** A cylinder of soft tissue in air, with two cylinders of `inside` HU in it, 4 mm voxels. */
+function torso(inside: number, shape: Size3 = [60, 80, 90]): CtVolume {
+  const [depth, height, width] = shape;
+  const hu = new Float32Array(depth * height * width).fill(-1000);
+  const within = (y: number, x: number, centre: number, radius: number): boolean => Math.hypot(y - height / 2, x - centre) < radius;
+  for (let i = 0; i < hu.length; i++) {
+    const [y, x] = [Math.floor(i / width) % height, i % width];
+    if (within(y, x, width / 2, 36)) hu[i] = 40;
+    if (within(y, x, width / 2 - 16, 12) || within(y, x, width / 2 + 16, 12)) hu[i] = inside;
+  }
+  return { hu, shape, spacingMm: [4, 4, 4], warnings: [], source: 'torso' };
+}
+
+describe('looksLikeChest', () => {
+  it('accepts a torso with lungs', () => expect(looksLikeChest(torso(-820))).toEqual([]));
+  it('misses the lungs where there are none, or only gas', () => {
+    for (const inside of [30, -1000]) expect(looksLikeChest(torso(inside)).join()).toContain('only 0.0 % of the body is lung');
+  });
+  it('misses height and field of view', () => {
+    const short = { ...torso(-820), spacingMm: [1, 1.5, 4] as Size3 };
+    expect(looksLikeChest(short)).toEqual([expect.stringContaining('60 mm head to foot'), expect.stringContaining('120 × 360 mm')]);
+  });
+  it('says where there is no body', () => {
+    const air = { ...torso(-820), hu: new Float32Array(60 * 80 * 90).fill(-1000) };
+    expect(looksLikeChest(air)).toEqual(['no body is found in the scan']);
+  });
+});
