@@ -52,6 +52,8 @@ export class Device {
   private opsInBatch = new Set<string>();
   private failures = new Set<Promise<EngineError | null>>();
   private firstError: EngineError | null = null;
+  private firstErrorOrder = Infinity;
+  private watched = 0;
   private lostError: DeviceLostError | null = null;
   private profiler: Profiler | null = null;
   /** Resolves when the device is lost for a reason other than `destroy`. */
@@ -200,7 +202,7 @@ export class Device {
     const [x, y] = this.layOut(kernel, kernel.workgroups(params as Record<string, number>, compiled.constants));
     const hasParams = kernel.paramLayout.bytes > 0;
     const offset = this.dispatches * uniformAlignment;
-    if (hasParams) packParams(kernel, params, this.uniformData, offset);
+    packParams(kernel, params, this.uniformData, offset);
     const group = this.bindGroup(kernel, compiled, names, bindings);
     for (const name of names) bindings[name]!.buffer.lastBatch = this.batch;
     const pass = this.openPass(kernel.label);
@@ -283,6 +285,7 @@ export class Device {
     await Promise.all(this.failures);
     const error = this.firstError ?? this.lostError;
     this.firstError = null;
+    this.firstErrorOrder = Infinity;
     if (error) throw error;
   }
 
@@ -327,12 +330,17 @@ export class Device {
     );
   }
 
+  /** Keeps the error of what was issued first, not of what is reported first: the cause, not the errors that follow from it. */
   private watch(failure: Promise<EngineError | null>): void {
+    const order = this.watched++;
     const settled = failure
       .catch((cause: unknown) => (this.lostError ? null : new EngineError('device', String(cause), { cause })))
       .then((error) => {
         this.failures.delete(settled);
-        this.firstError ??= error;
+        if (error && order < this.firstErrorOrder) {
+          this.firstError = error;
+          this.firstErrorOrder = order;
+        }
         return error;
       });
     this.failures.add(settled);

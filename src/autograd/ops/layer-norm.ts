@@ -1,5 +1,7 @@
 import backwardAffineSource from '../../../kernels/layer-norm.backward-affine.wgsl';
+import backwardInputRowsSource from '../../../kernels/layer-norm.backward-input-rows.wgsl';
 import backwardInputSource from '../../../kernels/layer-norm.backward-input.wgsl';
+import forwardRowsSource from '../../../kernels/layer-norm.forward-rows.wgsl';
 import forwardSource from '../../../kernels/layer-norm.forward.wgsl';
 import { defineKernel } from '../../engine/index.ts';
 import { checkDType, checkTensor, defineOp, runKernel } from '../op.ts';
@@ -8,8 +10,10 @@ import type { Tensor } from '../tensor.ts';
 import { columnSum, rowChunks } from './column-sum.ts';
 
 export interface LayerNormOptions {
-  /** Added to the variance. PyTorch's default. */
+  /** Added to the variance. Default 1e-5, as PyTorch's. */
   eps?: number;
+  /** Chosen by the adapter unless given (for tests). */
+  plan?: LayerNormPlan;
 }
 
 const forwardKernel = defineKernel({
@@ -34,6 +38,16 @@ const backwardInputKernel = defineKernel({
   slab: { param: 'rows', bindings: ['x', 'mean', 'rstd', 'dy', 'dx'] },
 });
 
+const byRow = {
+  constants: { WORKGROUP_SIZE: 32 },
+  workgroups: ({ rows }: Record<string, number>, { WORKGROUP_SIZE }: Record<string, number>) => Math.ceil(rows! / WORKGROUP_SIZE!),
+};
+const forwardRowsKernel = defineKernel({ ...forwardKernel, ...byRow, label: 'layer-norm.forward-rows', source: forwardRowsSource });
+const backwardInputRowsKernel = defineKernel({ ...backwardInputKernel, ...byRow, label: 'layer-norm.backward-input-rows', source: backwardInputRowsSource });
+
+/** Which invocations take a row: one alone (adapters on the CPU) or a whole workgroup. */
+export type LayerNormPlan = 'row' | 'workgroup';
+
 const backwardAffineKernel = defineKernel({
   label: 'layer-norm.backward-affine',
   source: backwardAffineSource,
@@ -49,8 +63,9 @@ const backwardAffineKernel = defineKernel({
  *
  * `x` [..., C]; `weight`, `bias` [C] or null (1 and 0). Saves x, mean and rstd. Gradients: x, weight, bias.
  */
-export const layerNorm = defineOp('layerNorm', (x: Tensor, weight: Tensor | null, bias: Tensor | null, { eps = 1e-5 }: LayerNormOptions = {}): Tensor => {
+export const layerNorm = defineOp('layerNorm', (x: Tensor, weight: Tensor | null, bias: Tensor | null, { eps = 1e-5, plan }: LayerNormOptions = {}): Tensor => {
   const { engine } = x;
+  const oneByOne = (plan ?? (engine.device.isSoftware ? 'row' : 'workgroup')) === 'row';
   checkDType(x, 'layerNorm', 'x');
   const columns = x.shape.at(-1) ?? 1;
   if (weight) checkTensor(weight, 'layerNorm', 'weight', [columns]);
@@ -60,14 +75,14 @@ export const layerNorm = defineOp('layerNorm', (x: Tensor, weight: Tensor | null
   const y = engine.empty(x.shape);
   const mean = engine.empty([rows]);
   const rstd = engine.empty([rows]);
-  runKernel(forwardKernel, { x, weight: scale, bias: bias ?? engine.zeros([columns]), y, mean, rstd }, { rows, columns, epsilon: eps });
+  runKernel(oneByOne ? forwardRowsKernel : forwardKernel, { x, weight: scale, bias: bias ?? engine.zeros([columns]), y, mean, rstd }, { rows, columns, epsilon: eps });
   return record(y, 'layerNorm', [x, weight, bias], { x, scale, mean, rstd }, (dY, saved, [needsX, needsWeight, needsBias]) => {
     let dX: Tensor | null = null;
     let dWeight: Tensor | null = null;
     let dBias: Tensor | null = null;
     if (needsX) {
       dX = engine.empty(saved.x.shape);
-      runKernel(backwardInputKernel, { x: saved.x, weight: saved.scale, mean: saved.mean, rstd: saved.rstd, dy: dY, dx: dX }, { rows, columns });
+      runKernel(oneByOne ? backwardInputRowsKernel : backwardInputKernel, { x: saved.x, weight: saved.scale, mean: saved.mean, rstd: saved.rstd, dy: dY, dx: dX }, { rows, columns });
     }
     if (needsWeight || needsBias) {
       const { rows_per_chunk, chunks } = rowChunks(rows);

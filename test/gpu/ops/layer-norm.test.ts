@@ -5,12 +5,13 @@ import { expectOp, input } from '../../support/op-test.ts';
 import { testEngine } from '../../support/engine.ts';
 
 describe('layerNorm', () => {
-  for (const shape of [[1, 1], [3, 65], [2, 5, 63], [300, 7], [4, 513]]) {
-    it(`agrees with its reference on [${shape}]`, async () => {
+  const cases = [[1, 1], [3, 65], [2, 5, 63], [300, 7], [4, 513]].flatMap((shape) => (['row', 'workgroup'] as const).map((plan) => ({ shape, plan })));
+  for (const { shape, plan } of cases) {
+    it(`agrees with its reference on [${shape}], plan ${plan}`, async () => {
       const columns = shape.at(-1)!;
       await expectOp({
         inputs: { x: input(shape, 1, { scale: 2, shift: 0.5 }), weight: input([columns], 2), bias: input([columns], 3) },
-        run: ({ x, weight, bias }) => ops.layerNorm(x, weight, bias),
+        run: ({ x, weight, bias }) => ops.layerNorm(x, weight, bias, { plan }),
         reference: ({ x, weight, bias }) => layerNormReference(x, weight, bias, columns),
         backward: ({ x, weight }, dY) => layerNormBackwardReference(x, weight, dY, columns),
       });

@@ -1,0 +1,51 @@
+// Bundles src/ into dist/: the Node entry, the command line, its worker threads, and the browser entry.
+// `node esbuild.mjs` builds the bundles; `--types` adds the declarations (slower: it runs the type checker).
+import { spawnSync } from 'node:child_process';
+import { rm } from 'node:fs/promises';
+import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { build } from 'esbuild';
+import { esbuildWgsl } from './wgsl-plugin.mjs';
+
+const root = dirname(fileURLToPath(import.meta.url));
+const shared = { absWorkingDir: root, bundle: true, format: 'esm', target: 'es2022', sourcemap: true, plugins: [esbuildWgsl], logLevel: 'warning' };
+
+/** One build for each place that the code runs in. Tests walk their metafiles. */
+export const builds = [
+  {
+    ...shared,
+    platform: 'node',
+    // Packages stay where npm put them: they find their own WebAssembly and native files there.
+    packages: 'external',
+    entryPoints: {
+      index: 'src/index.ts',
+      cli: 'src/cli/main.ts',
+      'decode-worker': 'src/platform/node-decode-worker.ts',
+      'phantom-worker': 'src/platform/node-phantom-worker.ts',
+    },
+    outdir: 'dist',
+  },
+  { ...shared, platform: 'browser', entryPoints: { browser: 'src/browser.ts' }, outdir: 'dist' },
+];
+
+/** Writes dist/ from scratch. Throws what esbuild reports. */
+export async function buildAll({ types = false } = {}) {
+  await Promise.all(builds.map((options) => build(options)));
+  if (types) await emitTypes();
+}
+
+async function emitTypes() {
+  await rm(join(root, 'dist', 'types'), { recursive: true, force: true });
+  const compiler = join(dirname(createRequire(import.meta.url).resolve('typescript/package.json')), 'bin', 'tsc');
+  const { status } = spawnSync(process.execPath, [compiler, '-p', 'tsconfig.types.json'], { cwd: root, stdio: 'inherit' });
+  if (status !== 0) throw new Error('esbuild.mjs: the declarations could not be made; see the messages above');
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  await buildAll({ types: process.argv.includes('--types') }).catch((error) => {
+    // esbuild has printed its own messages.
+    if (!error.errors) console.error(error.message);
+    process.exitCode = 1;
+  });
+}

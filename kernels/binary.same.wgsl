@@ -1,0 +1,22 @@
+// y = a ∘ b, element by element, for operands of one shape. a, b, y: [count]. One invocation an element.
+// OPERATION: 0 a + b, 1 a - b, 2 a b, 3 a / b.
+override WORKGROUP_SIZE: u32 = 64;
+override OPERATION: u32 = 0;
+
+struct Params { count: u32 }
+
+@group(0) @binding(0) var<storage, read> a: array<f32>;
+@group(0) @binding(1) var<storage, read> b: array<f32>;
+@group(0) @binding(2) var<storage, read_write> y: array<f32>;
+@group(0) @binding(3) var<uniform> params: Params;
+
+#include "include/flat-index.wgsl"
+#include "include/binary.wgsl"
+
+@compute @workgroup_size(WORKGROUP_SIZE)
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) lane: u32) {
+  let i = flat_workgroup(group, groups) * WORKGROUP_SIZE + lane;
+  if (i < params.count) {
+    y[i] = binary(a[i], b[i]);
+  }
+}

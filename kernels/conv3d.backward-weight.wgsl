@@ -1,0 +1,103 @@
+// Gradient of conv3d with respect to its weight, for one chunk of output rows:
+//   dWeight[g, o, c, tap] = Σ_{n, p} dY[n, g, o, p] · x[n, g, c, p·stride + tap·dilation − padding].
+// x: [batch, groups, in_channels, in_extent]. dy: [batch, groups, out_channels, out_extent].
+// d_weight: [chunks, groups·out_channels, in_channels·taps], partial sums that the host adds up.
+// A workgroup computes a block of 8 output channels at 4·LANES columns (c, tap), an invocation those at lane + LANES·j: each loaded x
+// serves 8 channels, each dY 4 columns, and dY is the same for the whole workgroup.
+override LANES: u32 = 8;
+
+#include "include/conv3d-weight-params.wgsl"
+
+@group(0) @binding(0) var<storage, read> x: array<f32>;
+@group(0) @binding(1) var<storage, read> dy: array<f32>;
+@group(0) @binding(2) var<storage, read_write> d_weight: array<f32>;
+@group(0) @binding(3) var<uniform> params: Params;
+
+#include "include/flat-index.wgsl"
+
+@compute @workgroup_size(LANES)
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) lane: u32) {
+  let workgroup = flat_workgroup(group, groups);
+  let in_extent = params.in_extent.xyz;
+  let out_extent = params.out_extent.xyz;
+  let taps = u32(params.kernel.x * params.kernel.y * params.kernel.z);
+  let columns = params.in_channels * taps;
+  let blocks = (params.out_channels + 7u) / 8u;
+  let channel_block = workgroup % (params.groups * blocks);
+  let g = channel_block / blocks;
+  let first_channel = channel_block % blocks * 8u;
+  let column_chunks = (columns + 4u * LANES - 1u) / (4u * LANES);
+  let wanted = workgroup / (params.groups * blocks) % column_chunks * 4u * LANES + lane + vec4u(0u, 1u, 2u, 3u) * LANES;
+  let chunk = workgroup / (params.groups * blocks * column_chunks);
+  if (chunk >= params.chunks) {
+    return;
+  }
+  // Past the edges the last column or channel is computed again and not stored: no branches in the loop.
+  let column = min(wanted, vec4u(columns - 1u));
+  let last_channel = params.out_channels - 1u;
+  let tap = vec4i(column % taps);
+  let first_d = tap / (params.kernel.y * params.kernel.z) * params.dilation.x - params.padding.x;
+  let first_h = tap / params.kernel.z % params.kernel.y * params.dilation.y - params.padding.y;
+  let first_w = tap % params.kernel.z * params.dilation.z - params.padding.z;
+  let in_volume = u32(in_extent.x * in_extent.y * in_extent.z);
+  let lines = u32(out_extent.x * out_extent.y);
+  let out_volume = lines * u32(out_extent.z);
+  let x_channel = g * params.in_channels + column / taps;
+  var s0 = vec4f();
+  var s1 = vec4f();
+  var s2 = vec4f();
+  var s3 = vec4f();
+  var s4 = vec4f();
+  var s5 = vec4f();
+  var s6 = vec4f();
+  var s7 = vec4f();
+  let end_row = min(params.batch * lines, (chunk + 1u) * params.rows_per_chunk);
+  for (var row = chunk * params.rows_per_chunk; row < end_row; row++) {
+    let n = row / lines;
+    let in_d = first_d + i32(row % lines) / out_extent.y * params.stride.x;
+    let in_h = first_h + i32(row % lines) % out_extent.y * params.stride.y;
+    let line_inside = (vec4u(in_d) < vec4u(u32(in_extent.x))) & (vec4u(in_h) < vec4u(u32(in_extent.y)));
+    let x_line = (n * params.groups * params.in_channels + x_channel) * in_volume + select(vec4u(), vec4u((in_d * in_extent.y + in_h) * in_extent.z), line_inside);
+    let dy_line = (n * params.groups + g) * params.out_channels * out_volume + row % lines * u32(out_extent.z);
+    var at0 = dy_line + min(first_channel, last_channel) * out_volume;
+    var at1 = dy_line + min(first_channel + 1u, last_channel) * out_volume;
+    var at2 = dy_line + min(first_channel + 2u, last_channel) * out_volume;
+    var at3 = dy_line + min(first_channel + 3u, last_channel) * out_volume;
+    var at4 = dy_line + min(first_channel + 4u, last_channel) * out_volume;
+    var at5 = dy_line + min(first_channel + 5u, last_channel) * out_volume;
+    var at6 = dy_line + min(first_channel + 6u, last_channel) * out_volume;
+    var at7 = dy_line + min(first_channel + 7u, last_channel) * out_volume;
+    var in_w = first_w;
+    for (var p = 0; p < out_extent.z; p++) {
+      let inside = line_inside & (vec4u(in_w) < vec4u(u32(in_extent.z)));
+      let at = x_line + select(vec4u(), vec4u(in_w), inside);
+      let value = select(vec4f(), vec4f(x[at.x], x[at.y], x[at.z], x[at.w]), inside);
+      s0 = fma(vec4f(dy[at0]), value, s0);
+      s1 = fma(vec4f(dy[at1]), value, s1);
+      s2 = fma(vec4f(dy[at2]), value, s2);
+      s3 = fma(vec4f(dy[at3]), value, s3);
+      s4 = fma(vec4f(dy[at4]), value, s4);
+      s5 = fma(vec4f(dy[at5]), value, s5);
+      s6 = fma(vec4f(dy[at6]), value, s6);
+      s7 = fma(vec4f(dy[at7]), value, s7);
+      at0++;
+      at1++;
+      at2++;
+      at3++;
+      at4++;
+      at5++;
+      at6++;
+      at7++;
+      in_w += vec4i(params.stride.z);
+    }
+  }
+  let sums = array<vec4f, 8>(s0, s1, s2, s3, s4, s5, s6, s7);
+  for (var k = 0u; k < 8u; k++) {
+    let o = first_channel + k;
+    for (var j = 0u; j < 4u; j++) {
+      if (o < params.out_channels && wanted[j] < columns) {
+        d_weight[((chunk * params.groups + g) * params.out_channels + o) * columns + wanted[j]] = sums[k][j];
+      }
+    }
+  }
+}

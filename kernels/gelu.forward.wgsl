@@ -1,0 +1,19 @@
+// y = x Φ(x) (Hendrycks & Gimpel 2016, exact). x, y: [count]. One invocation an element.
+override WORKGROUP_SIZE: u32 = 64;
+
+struct Params { count: u32 }
+
+@group(0) @binding(0) var<storage, read> x: array<f32>;
+@group(0) @binding(1) var<storage, read_write> y: array<f32>;
+@group(0) @binding(2) var<uniform> params: Params;
+
+#include "include/flat-index.wgsl"
+#include "include/erf.wgsl"
+
+@compute @workgroup_size(WORKGROUP_SIZE)
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) lane: u32) {
+  let i = flat_workgroup(group, groups) * WORKGROUP_SIZE + lane;
+  if (i < params.count) {
+    y[i] = gelu(x[i]);
+  }
+}

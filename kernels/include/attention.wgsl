@@ -1,0 +1,50 @@
+// What the attention kernels share. HEAD_VECS is the head dimension in vec4f: rows are padded to it with zeros. The host writes the
+// number in the place of HEAD_VECS_VALUE, because arrays of registers need a size known before overrides.
+const HEAD_VECS: u32 = HEAD_VECS_VALUE;
+const LOWEST = -3.0e38; // stands for -inf, so that rows masked with -inf have no inf - inf
+
+override WORKGROUP_SIZE: u32 = 64;
+// 0: a workgroup stays within one (batch, head), so that its invocations read the same rows of the other side at the same time.
+// 1: workgroups run on over (batch, head) pairs, for short rows that would leave most of a workgroup idle.
+override PACKED: u32 = 0;
+// 1: loops over a row have a constant bound, so that the compiler keeps rows in registers: right for GPUs.
+// 0: they stay loops. Compilers of CPU adapters take up to a minute for the unrolled code, and it runs no faster there.
+override UNROLLED: u32 = 0;
+
+struct Params {
+  bias_stride: vec4u, // elements between batches, heads, queries, keys; 0 where the bias is broadcast
+  pairs: u32, // batches times heads
+  heads: u32,
+  queries: u32,
+  keys: u32,
+  vecs: u32,
+  causal: u32,
+  has_bias: u32,
+  scale: f32,
+}
+
+struct Place { pair: u32, row: u32, first: u32 }
+
+// The (batch, head) pair and row of an invocation, and the first row of its workgroup (PACKED: its own).
+fn place(group: u32, lane: u32, rows: u32) -> Place {
+  if (PACKED == 1u) {
+    let i = group * WORKGROUP_SIZE + lane;
+    return Place(i / rows, i % rows, i % rows);
+  }
+  let blocks = (rows + WORKGROUP_SIZE - 1u) / WORKGROUP_SIZE;
+  let first = (group % blocks) * WORKGROUP_SIZE;
+  return Place(group / blocks, first + lane, first);
+}
+
+fn bias_start(pair: u32) -> u32 {
+  return (pair / params.heads) * params.bias_stride.x + (pair % params.heads) * params.bias_stride.y;
+}
+
+fn total(partial: vec4f) -> f32 {
+  return partial.x + partial.y + partial.z + partial.w;
+}
+
+// The totals of four vectors.
+fn totals(a: vec4f, b: vec4f, c: vec4f, d: vec4f) -> vec4f {
+  return vec4f(total(a), total(b), total(c), total(d));
+}

@@ -1,0 +1,39 @@
+// Geometry of a gather convolution, shared by conv3d.tiled and conv3d.single. Axes D, Y, X are in x, y, z.
+struct Params {
+  in_extent: vec4i,
+  in_stride: vec4i,
+  in_base: vec4i,
+  in_step: vec4i,
+  positions: vec4i,
+  tap_count: vec4i,
+  tap_stride: vec4i, // flat, in taps
+  out_stride: vec4i, // flat, in elements
+  batch: u32,
+  groups: u32,
+  in_channels: u32, // a group
+  out_channels: u32, // a group
+  taps: u32, // of the whole kernel
+  tap_start: u32,
+  out_start: u32,
+  out_volume: u32,
+  has_bias: u32,
+  weight_in_stride: u32, // only conv3d.single, which reads the weight as it is
+  weight_out_stride: u32,
+}
+
+// Four output positions: batch item, input position that tap 0 reads (D, Y, X), flat position in the output volume.
+struct Place { item: vec4u, first_d: vec4i, first_h: vec4i, first_w: vec4i, out_position: vec4u }
+
+fn place_of(flat: vec4u, volume: u32) -> Place {
+  let m = vec4i(flat % volume);
+  let d = m / (params.positions.y * params.positions.z);
+  let h = m / params.positions.z % params.positions.y;
+  let w = m % params.positions.z;
+  return Place(
+    flat / volume,
+    d * params.in_stride.x + params.in_base.x,
+    h * params.in_stride.y + params.in_base.y,
+    w * params.in_stride.z + params.in_base.z,
+    params.out_start + vec4u(d * params.out_stride.x + h * params.out_stride.y + w * params.out_stride.z),
+  );
+}

@@ -1,0 +1,428 @@
+import backwardBiasSource from '../../../kernels/conv3d.backward-bias.wgsl';
+import backwardWeightSingleSource from '../../../kernels/conv3d.backward-weight-single.wgsl';
+import backwardWeightSource from '../../../kernels/conv3d.backward-weight.wgsl';
+import packWeightSource from '../../../kernels/conv3d.pack-weight.wgsl';
+import singleSource from '../../../kernels/conv3d.single.wgsl';
+import tiledSource from '../../../kernels/conv3d.tiled.wgsl';
+import { check, defineKernel, formatShape, type KernelSpec, type ParamType, type Shape } from '../../engine/index.ts';
+import { checkDType, checkTensor, defineOp, runKernel } from '../op.ts';
+import { record } from '../tape.ts';
+import { Tensor } from '../tensor.ts';
+import { columnSum } from './column-sum.ts';
+
+/** One number for each of the axes D, Y, X. */
+export type Triple = readonly [number, number, number];
+
+export interface Conv3dOptions {
+  stride?: number | Triple;
+  /** Zeros around the input: the same on all sides, an amount for each axis, or [before, after] for each axis (causal: [[2, 0], …]). */
+  padding?: number | Triple | readonly [readonly [number, number], readonly [number, number], readonly [number, number]];
+  dilation?: number | Triple;
+  /** Input and output channels are cut into this many groups that do not see each other; `groups` = channels is depthwise. */
+  groups?: number;
+}
+
+/** Everything that a convolution's shapes and options determine. Channels are those of one group. */
+interface Geometry {
+  batch: number;
+  groups: number;
+  inChannels: number;
+  outChannels: number;
+  inExtent: Triple;
+  outExtent: Triple;
+  kernel: Triple;
+  stride: Triple;
+  before: Triple;
+  dilation: Triple;
+}
+
+const channelTile = 8; // output channels that an invocation of the tiled kernels computes,
+const laneTile = 4; // at so many positions or columns
+const minTiledChannels = 4; // below this half of a tile would be padding
+const weightGradientWorkgroups = 512; // enough to occupy a large GPU; more only adds partial sums
+
+const gatherParams: Record<string, ParamType> = {
+  in_extent: 'vec4i',
+  in_stride: 'vec4i',
+  in_base: 'vec4i',
+  in_step: 'vec4i',
+  positions: 'vec4i',
+  tap_count: 'vec4i',
+  tap_stride: 'vec4i',
+  out_stride: 'vec4i',
+  batch: 'u32',
+  groups: 'u32',
+  in_channels: 'u32',
+  out_channels: 'u32',
+  taps: 'u32',
+  tap_start: 'u32',
+  out_start: 'u32',
+  out_volume: 'u32',
+  has_bias: 'u32',
+  weight_in_stride: 'u32',
+  weight_out_stride: 'u32',
+};
+
+const gatherWorkgroups =
+  (channels: number, positionsPerLane: number): KernelSpec['workgroups'] =>
+  ({ batch, groups, out_channels, positions }, { LANES }) =>
+    Math.ceil((batch! * product(positions as unknown as number[])) / (positionsPerLane * LANES!)) * groups! * Math.ceil(out_channels! / channels);
+
+const tiledKernel = defineKernel({
+  label: 'conv3d.tiled',
+  source: tiledSource,
+  inputs: ['x', 'weight', 'bias'],
+  outputs: ['y'],
+  params: gatherParams,
+  constants: { LANES: 32 },
+  workgroups: gatherWorkgroups(channelTile, laneTile),
+});
+
+const singleKernel = defineKernel({
+  label: 'conv3d.single',
+  source: singleSource,
+  inputs: ['x', 'weight', 'bias'],
+  outputs: ['y'],
+  params: gatherParams,
+  constants: { LANES: 32 },
+  workgroups: gatherWorkgroups(1, laneTile),
+});
+
+const packWeightKernel = defineKernel({
+  label: 'conv3d.pack-weight',
+  source: packWeightSource,
+  inputs: ['weight'],
+  outputs: ['y'],
+  params: { groups: 'u32', in_channels: 'u32', out_channels: 'u32', taps: 'u32', weight_in_stride: 'u32', weight_out_stride: 'u32' },
+  constants: { WORKGROUP_SIZE: 64 },
+  workgroups: ({ groups, in_channels, out_channels, taps }, { WORKGROUP_SIZE }) =>
+    Math.ceil((groups! * Math.ceil(out_channels! / channelTile) * channelTile * in_channels! * taps!) / WORKGROUP_SIZE!),
+});
+
+const weightParams: Record<string, ParamType> = {
+  in_extent: 'vec4i',
+  out_extent: 'vec4i',
+  kernel: 'vec4i',
+  stride: 'vec4i',
+  padding: 'vec4i',
+  dilation: 'vec4i',
+  batch: 'u32',
+  groups: 'u32',
+  in_channels: 'u32',
+  out_channels: 'u32',
+  rows_per_chunk: 'u32',
+  chunks: 'u32',
+};
+
+const weightGradientWorkgroupsOf =
+  (channels: number, columnsPerLane: number): KernelSpec['workgroups'] =>
+  ({ groups, in_channels, out_channels, chunks, kernel }, { LANES }) =>
+    chunks! * groups! * Math.ceil(out_channels! / channels) * Math.ceil((in_channels! * product(kernel as unknown as number[])) / (columnsPerLane * LANES!));
+
+const backwardWeightKernel = defineKernel({
+  label: 'conv3d.backward-weight',
+  source: backwardWeightSource,
+  inputs: ['x', 'dy'],
+  outputs: ['d_weight'],
+  params: weightParams,
+  constants: { LANES: 8 },
+  workgroups: weightGradientWorkgroupsOf(channelTile, laneTile),
+});
+
+const backwardWeightSingleKernel = defineKernel({
+  label: 'conv3d.backward-weight-single',
+  source: backwardWeightSingleSource,
+  inputs: ['x', 'dy'],
+  outputs: ['d_weight'],
+  params: weightParams,
+  constants: { LANES: 32 },
+  workgroups: weightGradientWorkgroupsOf(1, 1),
+});
+
+const backwardBiasKernel = defineKernel({
+  label: 'conv3d.backward-bias',
+  source: backwardBiasSource,
+  inputs: ['dy'],
+  outputs: ['d_bias'],
+  params: { rows: 'u32', columns: 'u32' },
+  constants: { WORKGROUP_SIZE: 64 },
+  workgroups: ({ rows }) => rows!,
+  slab: { param: 'rows', bindings: ['dy', 'd_bias'] },
+});
+
+/**
+ * 3D convolution (cross-correlation, as PyTorch's) with zero padding.
+ *
+ * `x` [B, C_in, D, Y, X]; `weight` [C_out, C_in/groups, kD, kY, kX]; `bias` [C_out] or null. Result [B, C_out, …] with
+ * floor((extent + padding − dilation·(kernel − 1) − 1)/stride) + 1 positions an axis. Saves x and weight. Gradients: x, weight, bias.
+ */
+export const conv3d = defineOp('conv3d', (x: Tensor, weight: Tensor, bias: Tensor | null, options: Conv3dOptions = {}): Tensor => {
+  const { engine } = x;
+  checkDType(x, 'conv3d', 'x');
+  checkDType(weight, 'conv3d', 'weight');
+  const geometry = geometryOf(x.shape, weight.shape, options);
+  const { batch, groups, outChannels, outExtent } = geometry;
+  if (bias) checkTensor(bias, 'conv3d', 'bias', [groups * outChannels]);
+  const y = engine.empty([batch, groups * outChannels, ...outExtent]);
+  runForward(x, weight, bias, y, geometry);
+  return record(y, 'conv3d', [x, weight, bias], { x, weight }, (dY, saved, [needsX, needsWeight, needsBias]) => [
+    needsX ? inputGradient(dY, saved.weight, geometry) : null,
+    needsWeight ? weightGradient(saved.x, dY, geometry) : null,
+    needsBias ? biasGradient(dY, geometry) : null,
+  ]);
+});
+
+function runForward(x: Tensor, weight: Tensor, bias: Tensor | null, y: Tensor, geometry: Geometry): void {
+  const { batch, groups, inChannels, outChannels, inExtent, outExtent, kernel, stride, before, dilation } = geometry;
+  const taps = product(kernel);
+  const gather = prepareGather(weight, { groups, inChannels, outChannels, taps, inStride: taps, outStride: inChannels * taps });
+  runKernel(gather.kernel, { x, weight: gather.weight, bias: bias ?? x.engine.zeros([1]), y }, {
+    ...gather.params,
+    batch,
+    has_bias: bias ? 1 : 0,
+    in_extent: vector(inExtent),
+    in_stride: vector(stride),
+    in_base: vector(before.map((zeros) => -zeros)),
+    in_step: vector(dilation),
+    positions: vector(outExtent),
+    tap_count: vector(kernel),
+    tap_stride: vector(flatStrides(kernel)),
+    tap_start: 0,
+    out_stride: vector(flatStrides(outExtent)),
+    out_start: 0,
+    out_volume: product(outExtent),
+  });
+}
+
+/**
+ * dX as a gather: input positions with the same remainder by the stride (a phase) read the same taps, so each phase is a
+ * convolution of dY with stride 1 and every `step`-th tap. The phases tile dX: each element is written once.
+ */
+function inputGradient(dY: Tensor, weight: Tensor, geometry: Geometry): Tensor {
+  const { engine } = dY;
+  const { batch, groups, inChannels, outChannels, inExtent, outExtent, kernel } = geometry;
+  const taps = product(kernel);
+  const dX = engine.empty([batch, groups * inChannels, ...inExtent]);
+  const gather = prepareGather(weight, { groups, inChannels: outChannels, outChannels: inChannels, taps, inStride: inChannels * taps, outStride: taps });
+  const bias = engine.zeros([1]);
+  const [depthPhases, rowPhases, columnPhases] = ([0, 1, 2] as const).map((axis) => phasesOf(axis, geometry)) as [Phase[], Phase[], Phase[]];
+  for (const depth of depthPhases) {
+    for (const row of rowPhases) {
+      for (const column of columnPhases) {
+        const axes = [depth, row, column] as const;
+        runKernel(gather.kernel, { x: dY, weight: gather.weight, bias, y: dX }, {
+          ...gather.params,
+          batch,
+          has_bias: 0,
+          in_extent: vector(outExtent),
+          in_stride: [1, 1, 1, 0],
+          in_base: vector(axes.map(({ base }) => base)),
+          in_step: vector(axes.map(({ readStep }) => readStep)),
+          positions: vector(axes.map(({ positions }) => positions)),
+          tap_count: vector(axes.map(({ tapCount }) => tapCount)),
+          tap_stride: vector(flatStrides(kernel).map((size, axis) => size * axes[axis]!.tapStep)),
+          tap_start: flatStrides(kernel).reduce((sum, size, axis) => sum + size * axes[axis]!.firstTap, 0),
+          out_stride: vector(flatStrides(inExtent).map((size, axis) => size * geometry.stride[axis]!)),
+          out_start: flatStrides(inExtent).reduce((sum, size, axis) => sum + size * axes[axis]!.offset, 0),
+          out_volume: product(inExtent),
+        });
+      }
+    }
+  }
+  return dX;
+}
+
+/** Input positions `offset`, `offset + stride`, … of one axis, and the taps that reach them: tap firstTap + j·tapStep of position m reads dY at m + base + j·readStep. */
+interface Phase {
+  offset: number;
+  positions: number;
+  firstTap: number;
+  tapStep: number;
+  tapCount: number;
+  base: number;
+  readStep: number;
+}
+
+function phasesOf(axis: 0 | 1 | 2, { inExtent, kernel, stride, before, dilation }: Geometry): Phase[] {
+  const [extent, taps, step, zeros, spread] = [inExtent[axis], kernel[axis], stride[axis], before[axis], dilation[axis]];
+  const tapStep = step / greatestCommonDivisor(step, spread);
+  const phases: Phase[] = [];
+  for (let offset = 0; offset < Math.min(step, extent); offset++) {
+    let firstTap = 0;
+    while (firstTap < Math.min(tapStep, taps) && (offset + zeros - firstTap * spread) % step !== 0) firstTap++;
+    const reached = firstTap < Math.min(tapStep, taps);
+    phases.push({
+      offset,
+      positions: Math.ceil((extent - offset) / step),
+      firstTap: reached ? firstTap : 0,
+      tapStep,
+      tapCount: reached ? Math.ceil((taps - firstTap) / tapStep) : 0,
+      base: reached ? (offset + zeros - firstTap * spread) / step : 0,
+      readStep: -(tapStep * spread) / step,
+    });
+  }
+  return phases;
+}
+
+interface WeightLayout {
+  groups: number;
+  inChannels: number;
+  outChannels: number;
+  taps: number;
+  inStride: number;
+  outStride: number;
+}
+
+/** The plan for a gather convolution with these channels: its kernel, the weight as that kernel reads it, and their params. */
+function prepareGather(weight: Tensor, { groups, inChannels, outChannels, taps, inStride, outStride }: WeightLayout) {
+  const params = { groups, in_channels: inChannels, out_channels: outChannels, taps, weight_in_stride: inStride, weight_out_stride: outStride };
+  if (outChannels < minTiledChannels) return { kernel: singleKernel, weight, params };
+  const packed = weight.engine.empty([groups, Math.ceil(outChannels / channelTile), taps, inChannels, channelTile]);
+  runKernel(packWeightKernel, { weight, y: packed }, params);
+  return { kernel: tiledKernel, weight: packed, params };
+}
+
+function weightGradient(x: Tensor, dY: Tensor, geometry: Geometry): Tensor {
+  const { batch, groups, inChannels, outChannels, inExtent, outExtent, kernel, stride, before, dilation } = geometry;
+  const tiled = outChannels >= minTiledChannels;
+  const plan = tiled ? backwardWeightKernel : backwardWeightSingleKernel;
+  const columns = inChannels * product(kernel);
+  const rows = batch * outExtent[0] * outExtent[1];
+  const [channelsEach, columnsEach] = tiled ? [channelTile, laneTile] : [1, 1];
+  const workgroupsPerChunk = groups * Math.ceil(outChannels / channelsEach) * Math.ceil(columns / (columnsEach * plan.constants!.LANES!));
+  const rowsPerChunk = Math.ceil(rows / Math.min(rows, Math.ceil(weightGradientWorkgroups / workgroupsPerChunk)));
+  const chunks = Math.ceil(rows / rowsPerChunk);
+  const shape = [groups * outChannels, inChannels, ...kernel];
+  const parts = x.engine.empty([chunks, ...shape]);
+  runKernel(plan, { x, dy: dY, d_weight: parts }, {
+    in_extent: vector(inExtent),
+    out_extent: vector(outExtent),
+    kernel: vector(kernel),
+    stride: vector(stride),
+    padding: vector(before),
+    dilation: vector(dilation),
+    batch,
+    groups,
+    in_channels: inChannels,
+    out_channels: outChannels,
+    rows_per_chunk: rowsPerChunk,
+    chunks,
+  });
+  return new Tensor(x.engine, shape, 'f32', chunks === 1 ? parts : columnSum(parts, chunks, groups * outChannels * columns));
+}
+
+function biasGradient(dY: Tensor, { batch, groups, outChannels, outExtent }: Geometry): Tensor {
+  const channels = groups * outChannels;
+  const sums = dY.engine.empty([batch * channels]);
+  runKernel(backwardBiasKernel, { dy: dY, d_bias: sums }, { rows: batch * channels, columns: product(outExtent) });
+  return columnSum(sums, batch, channels);
+}
+
+function geometryOf(x: Shape, weight: Shape, options: Conv3dOptions): Geometry {
+  const { groups = 1 } = options;
+  check(x.length === 5, 'conv3d', () => `x must be [B, C, D, Y, X], got ${formatShape(x)}`);
+  check(weight.length === 5, 'conv3d', () => `weight must be [C_out, C_in/groups, kD, kY, kX], got ${formatShape(weight)}`);
+  check(Number.isInteger(groups) && groups >= 1, 'conv3d', () => `groups must be a positive integer, got ${groups}`);
+  check(x[1]! % groups === 0 && weight[0]! % groups === 0, 'conv3d', () => `groups must divide the channels of x (${x[1]}) and weight (${weight[0]}), got ${groups}`);
+  check(weight[1] === x[1]! / groups, 'conv3d', () => `weight must be [${weight[0]}, ${x[1]! / groups}, ...] for ${x[1]} channels in ${groups} groups, got ${formatShape(weight)}`);
+  const inExtent = x.slice(2) as unknown as Triple;
+  const kernel = weight.slice(2) as unknown as Triple;
+  const stride = tripleOf(options.stride ?? 1, 'stride', 1);
+  const dilation = tripleOf(options.dilation ?? 1, 'dilation', 1);
+  const { before, after } = paddingOf(options.padding ?? 0);
+  const outExtent = inExtent.map((extent, axis) => {
+    const span = extent + before[axis]! + after[axis]! - dilation[axis]! * (kernel[axis]! - 1) - 1;
+    check(span >= 0, 'conv3d', () => `the kernel ${formatShape(kernel)} with dilation ${formatShape(dilation)} does not fit into the padded input ${formatShape(inExtent)}`);
+    return Math.floor(span / stride[axis]!) + 1;
+  }) as unknown as Triple;
+  return { batch: x[0]!, groups, inChannels: weight[1]!, outChannels: weight[0]! / groups, inExtent, outExtent, kernel, stride, before, dilation };
+}
+
+function tripleOf(value: number | Triple, name: string, least: number): Triple {
+  const triple = typeof value === 'number' ? ([value, value, value] as const) : value;
+  check(triple.length === 3 && triple.every((entry) => Number.isInteger(entry) && entry >= least), 'conv3d', () => `${name} must be an integer >= ${least} or three of them, got ${JSON.stringify(value)}`);
+  return triple;
+}
+
+function paddingOf(padding: NonNullable<Conv3dOptions['padding']>): { before: Triple; after: Triple } {
+  if (typeof padding === 'number' || typeof padding[0] === 'number') {
+    const same = tripleOf(padding as number | Triple, 'padding', 0);
+    return { before: same, after: same };
+  }
+  const pairs = padding as readonly (readonly [number, number])[];
+  check(pairs.every((pair) => Array.isArray(pair) && pair.length === 2), 'conv3d', () => `padding must be a number, [d, h, w] or three [before, after] pairs, got ${JSON.stringify(padding)}`);
+  const side = (index: 0 | 1): Triple => tripleOf(pairs.map((pair) => pair[index]) as unknown as Triple, 'padding', 0);
+  return { before: side(0), after: side(1) };
+}
+
+function vector(triple: readonly number[]): number[] {
+  return [triple[0]!, triple[1]!, triple[2]!, 0];
+}
+
+function flatStrides([, rows, columns]: Triple): Triple {
+  return [rows * columns, columns, 1];
+}
+
+function product(extents: readonly number[]): number {
+  return extents[0]! * extents[1]! * extents[2]!;
+}
+
+function greatestCommonDivisor(a: number, b: number): number {
+  return b === 0 ? a : greatestCommonDivisor(b, a % b);
+}
+
+/** Calls `visit` with the flat indices of x, weight and y of every product that `conv3d` sums. */
+function visitProducts(xShape: Shape, weightShape: Shape, options: Conv3dOptions, visit: (x: number, weight: number, y: number) => void): Geometry {
+  const geometry = geometryOf(xShape, weightShape, options);
+  const { batch, groups, inChannels, outChannels, inExtent, outExtent, kernel, stride, before, dilation } = geometry;
+  const grid = ([depth, rows, columns]: Triple): Triple[] => Array.from({ length: depth * rows * columns }, (_, i) => [Math.floor(i / (rows * columns)), Math.floor(i / columns) % rows, i % columns] as const);
+  const positions = grid(outExtent);
+  const taps = grid(kernel);
+  for (let n = 0; n < batch; n++) {
+    for (let o = 0; o < groups * outChannels; o++) {
+      const firstInput = Math.floor(o / outChannels) * inChannels;
+      positions.forEach((position, p) => {
+        for (let c = 0; c < inChannels; c++) {
+          taps.forEach((tap, t) => {
+            const [z, row, column] = tap.map((k, axis) => position[axis]! * stride[axis]! + k * dilation[axis]! - before[axis]!) as [number, number, number];
+            if (z < 0 || row < 0 || column < 0 || z >= inExtent[0] || row >= inExtent[1] || column >= inExtent[2]) return;
+            const xIndex = (((n * groups * inChannels + firstInput + c) * inExtent[0] + z) * inExtent[1] + row) * inExtent[2] + column;
+            visit(xIndex, (o * inChannels + c) * taps.length + t, (n * groups * outChannels + o) * positions.length + p);
+          });
+        }
+      });
+    }
+  }
+  return geometry;
+}
+
+/** Float64 reference of `conv3d`. Plain loops, for tests. */
+export function conv3dReference(x: Float64Array, weight: Float64Array, bias: Float64Array | null, xShape: Shape, weightShape: Shape, options: Conv3dOptions = {}): Float64Array {
+  const { outExtent } = geometryOf(xShape, weightShape, options);
+  const volume = product(outExtent);
+  const channels = weightShape[0]!;
+  const y = new Float64Array(xShape[0]! * channels * volume);
+  if (bias) y.forEach((_, i) => (y[i] = bias[Math.floor(i / volume) % channels]!));
+  visitProducts(xShape, weightShape, options, (xIndex, weightIndex, yIndex) => (y[yIndex]! += x[xIndex]! * weight[weightIndex]!));
+  return y;
+}
+
+/** Gradients of `conv3dReference` with respect to x, weight and bias. */
+export function conv3dBackwardReference(
+  x: Float64Array,
+  weight: Float64Array,
+  dY: Float64Array,
+  xShape: Shape,
+  weightShape: Shape,
+  options: Conv3dOptions = {},
+): { x: Float64Array; weight: Float64Array; bias: Float64Array } {
+  const dX = new Float64Array(x.length);
+  const dWeight = new Float64Array(weight.length);
+  const { outExtent } = visitProducts(xShape, weightShape, options, (xIndex, weightIndex, yIndex) => {
+    dX[xIndex]! += dY[yIndex]! * weight[weightIndex]!;
+    dWeight[weightIndex]! += dY[yIndex]! * x[xIndex]!;
+  });
+  const dBias = new Float64Array(weightShape[0]!);
+  dY.forEach((value, i) => (dBias[Math.floor(i / product(outExtent)) % dBias.length]! += value));
+  return { x: dX, weight: dWeight, bias: dBias };
+}

@@ -1,0 +1,84 @@
+import backwardSource from '../../../kernels/unit-rows.backward.wgsl';
+import forwardSource from '../../../kernels/unit-rows.forward.wgsl';
+import scalarProductSource from '../../../kernels/scalar-product.wgsl';
+import { defineKernel } from '../../engine/index.ts';
+import { runKernel } from '../op.ts';
+import type { Tensor } from '../tensor.ts';
+
+/** Shortest row that is still scaled to length 1; as torch.nn.functional.normalize. */
+export const UNIT_EPSILON = 1e-12;
+
+const forwardKernel = defineKernel({
+  label: 'unit-rows.forward',
+  source: forwardSource,
+  inputs: ['x'],
+  outputs: ['y', 'rnorm'],
+  params: { rows: 'u32', columns: 'u32', epsilon: 'f32' },
+  constants: { WORKGROUP_SIZE: 64 },
+  workgroups: ({ rows }) => rows!,
+});
+
+const backwardKernel = defineKernel({
+  label: 'unit-rows.backward',
+  source: backwardSource,
+  inputs: ['y', 'rnorm', 'g', 'log_scale', 'dy'],
+  outputs: ['dx'],
+  params: { rows: 'u32', columns: 'u32' },
+  constants: { WORKGROUP_SIZE: 64 },
+  workgroups: ({ rows }) => rows!,
+});
+
+const scalarProductKernel = defineKernel({
+  label: 'scalar-product',
+  source: scalarProductSource,
+  inputs: ['x', 'factor'],
+  outputs: ['y'],
+  params: { index: 'u32' },
+  workgroups: () => 1,
+});
+
+/** Rows of `x` [rows, columns] at unit length, and 1/‖x‖ [rows]. Part of the contrastive losses: no tape. */
+export function unitRows(x: Tensor): { y: Tensor; rnorm: Tensor } {
+  const [rows, columns] = x.shape as [number, number];
+  const y = x.engine.empty(x.shape);
+  const rnorm = x.engine.empty([rows]);
+  runKernel(forwardKernel, { x, y, rnorm }, { rows, columns, epsilon: UNIT_EPSILON });
+  return { y, rnorm };
+}
+
+/** dX = dY·e^logScale·rnorm·(g − y(y·g)): from the gradient `g` of the dots to that of the rows before normalisation. */
+export function unitRowsBackward(y: Tensor, rnorm: Tensor, g: Tensor, logScale: Tensor, dY: Tensor): Tensor {
+  const [rows, columns] = y.shape as [number, number];
+  const dX = y.engine.empty(y.shape);
+  runKernel(backwardKernel, { y, rnorm, g, log_scale: logScale, dy: dY, dx: dX }, { rows, columns });
+  return dX;
+}
+
+/** x[index] · factor[0], as [1]. */
+export function scalarProduct(x: Tensor, index: number, factor: Tensor): Tensor {
+  const y = x.engine.empty([1]);
+  runKernel(scalarProductKernel, { x, factor, y }, { index });
+  return y;
+}
+
+/** Float64 reference: unit rows and their reciprocal lengths. */
+export function unitRowsReference(x: Float64Array, columns: number): { y: Float64Array; rnorm: Float64Array } {
+  const rnorm = new Float64Array(x.length / columns);
+  for (let row = 0; row < rnorm.length; row++) {
+    let square = 0;
+    for (let c = 0; c < columns; c++) square += x[row * columns + c]! ** 2;
+    rnorm[row] = 1 / Math.max(Math.sqrt(square), UNIT_EPSILON);
+  }
+  return { y: x.map((value, at) => value * rnorm[Math.floor(at / columns)]!), rnorm };
+}
+
+/** Gradient of `unitRowsReference`: (dY − y(y·dY))·rnorm. */
+export function unitRowsBackwardReference(y: Float64Array, rnorm: Float64Array, dY: Float64Array, columns: number): Float64Array {
+  const dX = new Float64Array(y.length);
+  for (let row = 0; row < rnorm.length; row++) {
+    let along = 0;
+    for (let c = 0; c < columns; c++) along += y[row * columns + c]! * dY[row * columns + c]!;
+    for (let c = row * columns; c < (row + 1) * columns; c++) dX[c] = (dY[c]! - y[c]! * along) * rnorm[row]!;
+  }
+  return dX;
+}

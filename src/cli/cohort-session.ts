@@ -1,0 +1,104 @@
+/** What train, eval and predict share: an engine with its description, and a cohort whose readable scans are known. */
+import { Engine } from '../autograd/index.ts';
+import { initJpegCodec, openCohort, type Cohort, type CohortScan } from '../data/index.ts';
+import { Device } from '../engine/index.ts';
+import { presets, type PresetName } from '../model/index.ts';
+import { describeAdapter, requestNodeAdapter } from '../platform/node-adapter.ts';
+import { openDecodePool, type DecodePool } from '../platform/node-decode-pool.ts';
+import { nodeFiles } from '../platform/node-files.ts';
+import { nodeJpegWasm } from '../platform/node-jpeg.ts';
+import { createProgress } from '../platform/progress.ts';
+import { VolumeStore } from '../train/index.ts';
+import { Interrupted } from './interrupt.ts';
+
+/** Decoded volumes kept in memory; what does not fit is decoded again when needed. */
+const volumeCacheBytes = 2 * 2 ** 30;
+/** More bad scans than this share stop the run: the cohort itself is then the problem. */
+const mostBad = 0.1;
+
+export interface OpenedEngine {
+  engine: Engine;
+  /** One line for people. */
+  line: string;
+  kind: 'hardware' | 'software';
+}
+
+export async function openNodeEngine(adapterName: string | undefined): Promise<OpenedEngine> {
+  const { adapter, ...description } = await requestNodeAdapter(adapterName === undefined ? {} : { adapter: adapterName });
+  return { engine: new Engine(await Device.open(adapter)), line: describeAdapter(description), kind: description.kind };
+}
+
+/** Where a cohort lies, as the flags and config.json give it. */
+export interface CohortSource {
+  data: string;
+  reports?: string;
+  labels?: string;
+}
+
+export interface ReadableCohort extends Cohort {
+  /** Scans that could not be read, left out of `scans`. */
+  skipped: { id: string; reason: string }[];
+}
+
+export interface CohortSession {
+  cohort: ReadableCohort;
+  volumes: VolumeStore;
+  pool: DecodePool;
+}
+
+/**
+ * Opens a cohort and reads every scan once: a bad one is named and left out, more than a tenth end with an error. `note` gets
+ * what does not fit, in sentences.
+ */
+export async function openCohortSession(source: CohortSource, preset: PresetName, seed: number, note: (text: string) => void, signal?: AbortSignal): Promise<CohortSession> {
+  initJpegCodec(nodeJpegWasm);
+  const cohort = await openCohort(nodeFiles, { data: source.data, seed, ...(source.reports !== undefined && { reports: source.reports }), ...(source.labels !== undefined && { labels: source.labels }) });
+  for (const problem of cohort.problems) note(problem);
+  const pool = openDecodePool();
+  try {
+    const volumes = openVolumeStore(pool, preset);
+    const skipped = await readAll(cohort.scans, volumes, pool, note, signal);
+    const bad = new Set(skipped.map(({ id }) => id));
+    return { cohort: { ...cohort, scans: cohort.scans.filter(({ id }) => !bad.has(id)), skipped }, volumes, pool };
+  } catch (error) {
+    await pool.close();
+    throw error;
+  }
+}
+
+export function openVolumeStore(pool: DecodePool, preset: PresetName): VolumeStore {
+  const { grid, antialias } = presets[preset];
+  const decode = async (scan: CohortScan): Promise<Float32Array> => (await pool.decode({ path: scan.path, name: scan.id, grid, antialias })).values;
+  return new VolumeStore(decode, grid.shape, volumeCacheBytes);
+}
+
+async function readAll(scans: readonly CohortScan[], volumes: VolumeStore, pool: DecodePool, note: (text: string) => void, signal?: AbortSignal): Promise<{ id: string; reason: string }[]> {
+  const progress = createProgress({ title: 'reading scans', total: scans.length });
+  const skipped: { id: string; reason: string }[] = [];
+  let done = 0;
+  const queue = [...scans];
+  const worker = async (): Promise<void> => {
+    for (let scan = queue.shift(); scan; scan = queue.shift()) {
+      if (signal?.aborted) throw new Interrupted();
+      try {
+        await volumes.raw(scan);
+      } catch (cause) {
+        skipped.push({ id: scan.id, reason: (cause as Error).message });
+        progress.note(`skipped ${scan.id}: ${(cause as Error).message}`);
+        if (skipped.length > Math.max(1, mostBad * scans.length)) break;
+      }
+      progress.update(++done);
+    }
+  };
+  try {
+    await Promise.all(Array.from({ length: Math.max(1, pool.workers + 1) }, worker));
+  } finally {
+    progress.stop();
+  }
+  // A single bad scan of a handful is skipped too; the trainer needs at least one that can be read.
+  if (skipped.length > Math.max(1, mostBad * scans.length) || skipped.length === scans.length) {
+    throw new Error(`train: ${skipped.length} of ${scans.length} scans cannot be read, more than a tenth; first: ${skipped[0]!.reason}. Mend or remove them, then run again`);
+  }
+  if (skipped.length) note(`${skipped.length} of ${scans.length} scans skipped, named above`);
+  return skipped;
+}

@@ -1,0 +1,102 @@
+/** `ct-lite predict SCAN`: probabilities of the 18 findings for one scan, and a picture of what the model attended to. */
+import { Command } from 'commander';
+import { encode as encodePng } from 'fast-png';
+import { noGrad, type Engine } from '../autograd/index.ts';
+import { decodeScan, initJpegCodec, jpegRoundTrip, LABELS } from '../data/index.ts';
+import { presets, type CtLite, type Preset } from '../model/index.ts';
+import { nodeFiles } from '../platform/node-files.ts';
+import { nodeJpegWasm } from '../platform/node-jpeg.ts';
+import { decodeCheckpoint, embedVolumes, encodePrompts, scoreLabels } from '../train/index.ts';
+import { openNodeEngine } from './cohort-session.ts';
+import { wholeNumber } from './options.ts';
+import { findCheckpoint } from './run-folder.ts';
+
+interface PredictFlags {
+  checkpoint: string;
+  json?: boolean;
+  heatMap?: string;
+  quality?: number;
+  adapter?: string;
+}
+
+export function predictCommand(): Command {
+  return new Command('predict')
+    .description('probabilities of the 18 findings for one scan (.nii.gz, .nii or a JPEG volume). Not a medical device')
+    .argument('<scan>', 'the scan')
+    .requiredOption('--checkpoint <path>', 'checkpoint.safetensors or a run folder')
+    .option('--json', 'print JSON')
+    .option('--heat-map <png>', 'write a picture: slices with the attention of the pooling laid over them')
+    .option('--quality <n>', 'JPEG quality the scan is compressed to first; default that of the run', wholeNumber(1, 100))
+    .option('--adapter <name>', 'swiftshader, lavapipe, or a part of the adapter\'s name')
+    .action(runPredict);
+}
+
+async function runPredict(scan: string, flags: PredictFlags): Promise<void> {
+  const file = await findCheckpoint(flags.checkpoint);
+  initJpegCodec(nodeJpegWasm);
+  const { engine, line } = await openNodeEngine(flags.adapter);
+  process.stderr.write(`${line}\n`);
+  try {
+    const { student, tokenizer, config } = decodeCheckpoint(engine, await nodeFiles.readFile(file), file);
+    if (!student) throw new Error(`${file}: holds no student yet (only the teacher stage has run); resume the run first`);
+    const preset = presets[config.preset];
+    const { values, warnings, format } = await decodeScan(await nodeFiles.readFile(scan), scan, preset.grid, { antialias: preset.antialias });
+    const quality = flags.quality ?? config.quality;
+    // A JPEG volume is what the student expects; anything else is compressed as in training.
+    const input = Float32Array.from(format === 'jpeg-volume' && flags.quality === undefined ? values : await jpegRoundTrip(values, preset.grid.shape, quality));
+    const [embedding] = await embedVolumes(engine, student, input, preset.grid.shape);
+    const scores = scoreLabels(embedding!, await encodePrompts(student, tokenizer));
+    if (flags.heatMap) await nodeFiles.writeFile(flags.heatMap, await heatMapPng(engine, student, input, preset));
+    for (const warning of warnings) process.stderr.write(`warning: ${warning}\n`);
+    if (flags.json) {
+      const findings = Object.fromEntries(LABELS.map((label, index) => [label, scores[index]]));
+      process.stdout.write(`${JSON.stringify({ scan, checkpoint: file, preset: config.preset, quality, warnings, findings, heatMap: flags.heatMap ?? null, notice: 'not a medical device' }, null, 2)}\n`);
+      return;
+    }
+    for (const [index, label] of LABELS.entries()) {
+      const bar = '█'.repeat(Math.round(scores[index]! * 30));
+      process.stdout.write(`${label.padEnd(36)} ${scores[index]!.toFixed(3)} ${bar}\n`);
+    }
+    process.stdout.write('Scores of a research model, not calibrated and not for diagnosis.\n');
+    if (flags.heatMap) process.stdout.write(`heat map: ${flags.heatMap}\n`);
+  } finally {
+    engine.destroy();
+  }
+}
+
+const tile = 256; // pixels a side of each slice in the picture
+const tilesInRow = 4;
+
+/** One slice a token layer, grey, with the mean attention of the heads over it in red, relative to the largest of the volume. */
+async function heatMapPng(engine: Engine, model: CtLite, input: Float32Array<ArrayBuffer>, { grid }: Preset): Promise<Uint8Array> {
+  const [depth, height, width] = grid.shape;
+  const [t, h, w] = model.vision.grid;
+  const attention = await engine.scope(async () => (await noGrad(() => model.vision.forward(engine.tensor(input, [1, 1, ...grid.shape])).attention).toArray()) as Float32Array);
+  const heads = attention.length / (t * h * w);
+  const heat = Float32Array.from({ length: t * h * w }, (_, n) => Array.from({ length: heads }, (_, head) => attention[head * t * h * w + n]!).reduce((sum, value) => sum + value, 0));
+  const largest = heat.reduce((most, value) => Math.max(most, value), 0);
+  const rows = Math.ceil(t / tilesInRow);
+  const picture = new Uint8Array(rows * tile * tilesInRow * tile * 3);
+  for (let layer = 0; layer < t; layer++) {
+    const z = Math.min(depth - 1, Math.floor(((layer + 0.5) * depth) / t));
+    for (let y = 0; y < tile; y++) {
+      for (let x = 0; x < tile; x++) {
+        const grey = (input[(z * height + Math.floor((y * height) / tile)) * width + Math.floor((x * width) / tile)]! + 1) * 127.5;
+        const strength = bilinear(heat, layer * h * w, h, w, ((y + 0.5) / tile) * h - 0.5, ((x + 0.5) / tile) * w - 0.5) / largest;
+        const at = ((Math.floor(layer / tilesInRow) * tile + y) * tilesInRow * tile + (layer % tilesInRow) * tile + x) * 3;
+        picture[at] = Math.min(255, grey + 200 * strength);
+        picture[at + 1] = grey * (1 - 0.6 * strength);
+        picture[at + 2] = grey * (1 - 0.6 * strength);
+      }
+    }
+  }
+  return encodePng({ width: tilesInRow * tile, height: rows * tile, channels: 3, depth: 8, data: picture });
+}
+
+function bilinear(values: Float32Array, start: number, rows: number, columns: number, y: number, x: number): number {
+  const [y0, x0] = [Math.max(0, Math.min(rows - 1, Math.floor(y))), Math.max(0, Math.min(columns - 1, Math.floor(x)))];
+  const [y1, x1] = [Math.min(rows - 1, y0 + 1), Math.min(columns - 1, x0 + 1)];
+  const [fy, fx] = [Math.max(0, Math.min(1, y - y0)), Math.max(0, Math.min(1, x - x0))];
+  const at = (row: number, column: number): number => values[start + row * columns + column]!;
+  return (at(y0, x0) * (1 - fx) + at(y0, x1) * fx) * (1 - fy) + (at(y1, x0) * (1 - fx) + at(y1, x1) * fx) * fy;
+}

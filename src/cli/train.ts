@@ -1,0 +1,201 @@
+/** `ct-lite train`: the main job. Without --data it makes the phantom cohort first. */
+import { join } from 'node:path';
+import { Command, Option } from 'commander';
+import { allLabelPrompts, buildVocabulary, loadTokenizer } from '../data/index.ts';
+import type { PresetName } from '../model/index.ts';
+import { presets } from '../model/index.ts';
+import { nodeFiles } from '../platform/node-files.ts';
+import { createProgress } from '../platform/progress.ts';
+import { decodeCheckpoint, evaluateSplit, globalStepOf, makeConfig, scoreScans, shareSteps, STAGES, totalSteps, train, type Evaluation, type RunState, type StageName, type TrainConfig } from '../train/index.ts';
+import { openCohortSession, openNodeEngine, type CohortSession, type CohortSource, type OpenedEngine } from './cohort-session.ts';
+import { Interrupted, interruptSignal } from './interrupt.ts';
+import { wholeNumber } from './options.ts';
+import { writePhantomCohort } from './phantom-cohort.ts';
+import { findCheckpoint, readRunConfig, writeRunConfig, writeRunReport, type RunConfig } from './run-folder.ts';
+import { packageVersion } from './versions.ts';
+
+interface TrainFlags {
+  data?: string;
+  reports?: string;
+  labels?: string;
+  vocab?: string;
+  preset: PresetName;
+  stage: StageName | 'all';
+  head?: 'sfp' | 'dense';
+  text?: 'report' | 'sentence';
+  init?: string;
+  resume?: string;
+  out?: string;
+  seed: number;
+  steps?: number;
+  batch?: number;
+  quality?: number;
+  learningRate?: number;
+  adapter?: string;
+  patients: number;
+  validationPatients: number;
+}
+
+const say = (text: string): void => void process.stderr.write(`${text}\n`);
+
+export function trainCommand(): Command {
+  return new Command('train')
+    .description('train, distil and evaluate CT-Lite; without --data on the phantom cohort, which it draws first')
+    .option('--data <folder>', 'scans (.nii.gz, .nii or prepared JPEG volumes): CT-RATE\'s layout, or any folder with --reports')
+    .option('--reports <csv>', 'VolumeName with Findings_EN and Impressions_EN')
+    .option('--labels <csv>', 'VolumeName with the 18 labels as 0 and 1')
+    .option('--vocab <file>', 'BERT vocab.txt; default: words of the training reports')
+    .addOption(new Option('--preset <name>', 'size of the model').choices(Object.keys(presets)).default('tiny'))
+    .addOption(new Option('--stage <name>', 'one stage alone, or all').choices([...STAGES, 'all']).default('all'))
+    .addOption(new Option('--head <kind>', 'projection heads: Block Tensor Train or dense').choices(['sfp', 'dense']))
+    .addOption(new Option('--text <unit>', 'texts of the contrastive loss').choices(['report', 'sentence']))
+    .option('--init <checkpoint>', 'start from the models of a checkpoint (a file or a run folder)')
+    .option('--resume <run>', 'go on with an interrupted run; its settings hold')
+    .option('--out <folder>', 'run folder; default runs/ and the time')
+    .option('--seed <n>', 'the same seed on the same adapter gives the same run', wholeNumber(0, 0x7fffffff), 0)
+    .option('--steps <n>', 'optimiser steps over all stages', wholeNumber(1))
+    .option('--batch <n>', 'volumes a step', wholeNumber(1))
+    .option('--quality <n>', 'JPEG quality of evaluation', wholeNumber(1, 100))
+    .option('--learning-rate <x>', 'peak learning rate of every stage', positiveNumber)
+    .option('--adapter <name>', 'swiftshader, lavapipe, or a part of the adapter\'s name')
+    .option('--patients <n>', 'phantom cohort: training patients', wholeNumber(1), 140)
+    .option('--validation-patients <n>', 'phantom cohort: test patients', wholeNumber(0), 60)
+    .action(runTrain);
+}
+
+function positiveNumber(text: string): number {
+  const value = Number(text);
+  if (!(value > 0 && Number.isFinite(value))) throw new Error(`--learning-rate must be a positive number, got ${text}`);
+  return value;
+}
+
+async function runTrain(flags: TrainFlags): Promise<void> {
+  const started = performance.now();
+  const signal = interruptSignal();
+  const opened = await openNodeEngine(flags.adapter);
+  say(opened.line);
+  const { folder, config } = flags.resume ? { folder: flags.resume, config: await readRunConfig(flags.resume) } : await newRun(flags);
+  const session = await openCohort(config, flags, signal);
+  try {
+    const state = await openState(opened, config, flags, session);
+    say(`run folder: ${folder}`);
+    if (!flags.resume) await writeRunConfig(folder, config);
+    await runStages(opened, state, session, folder, signal);
+    await finish(opened, state, session, folder, config, started);
+  } finally {
+    await session.pool.close();
+    opened.engine.destroy();
+  }
+}
+
+async function newRun(flags: TrainFlags): Promise<{ folder: string; config: RunConfig }> {
+  const startedAt = new Date().toISOString();
+  const folder = flags.out ?? join('runs', startedAt.replace(/\..*$/, '').replaceAll(':', '-'));
+  if (await nodeFiles.exists(join(folder, 'config.json'))) throw new Error(`${folder}: holds a run already; go on with it by --resume ${folder}, or choose another --out`);
+  const source: CohortSource = flags.data
+    ? { data: flags.data, ...(flags.reports && { reports: flags.reports }), ...(flags.labels && { labels: flags.labels }) }
+    : { data: join('runs', `phantom-seed${flags.seed}-${flags.patients}+${flags.validationPatients}`) };
+  const command = ['node train.js', ...process.argv.slice(2).filter((word, at) => !(at === 0 && word === 'train'))].join(' ');
+  return { folder, config: { version: packageVersion('ct-lite') ?? 'unknown', command, startedAt, source, phantom: !flags.data, train: trainConfig(flags) } };
+}
+
+function trainConfig(flags: TrainFlags): TrainConfig {
+  const config = makeConfig(flags.preset, flags.seed);
+  if (flags.stage !== 'all') config.stages = { [flags.stage]: config.stages[flags.stage]! };
+  if (flags.steps !== undefined) config.stages = shareSteps(config.stages, flags.steps);
+  if (flags.learningRate !== undefined) for (const stage of Object.values(config.stages)) stage.learningRate = flags.learningRate;
+  if (flags.batch !== undefined) config.batch = flags.batch;
+  if (flags.quality !== undefined) config.quality = flags.quality;
+  if (flags.head) config.head = flags.head;
+  if (flags.text) config.text.unit = flags.text;
+  return config;
+}
+
+async function openCohort(config: RunConfig, flags: TrainFlags, signal: AbortSignal): Promise<CohortSession> {
+  if (config.phantom) {
+    const sizes = /(\d+)\+(\d+)$/.exec(config.source.data);
+    const [patients, validationPatients] = sizes ? [Number(sizes[1]), Number(sizes[2])] : [flags.patients, flags.validationPatients];
+    const { volumes } = await writePhantomCohort({ out: config.source.data, patients, validationPatients, seed: config.train.seed, signal });
+    say(`phantom cohort: ${volumes} drawn volumes in ${config.source.data} (no patients; for trying the software)`);
+  }
+  const session = await openCohortSession(config.source, config.train.preset, config.train.seed, say, signal);
+  const count = (split: string): number => session.cohort.scans.filter((scan) => scan.split === split).length;
+  say(`cohort ${session.cohort.name}: ${count('train')} train, ${count('validation')} validation, ${count('test')} test scans`);
+  return session;
+}
+
+async function openState({ engine }: OpenedEngine, config: RunConfig, flags: TrainFlags, { cohort }: CohortSession): Promise<RunState> {
+  const { train: settings } = config;
+  const first = STAGES.find((stage) => settings.stages[stage])!;
+  if (flags.resume) {
+    const file = nodeFiles.join(flags.resume, 'checkpoint.safetensors');
+    if (await nodeFiles.exists(file)) {
+      const state = decodeCheckpoint(engine, await nodeFiles.readFile(file), file);
+      say(`resuming after step ${globalStepOf(state)} of ${totalSteps(state.config)}`);
+      return state;
+    }
+    say('the run has no checkpoint yet; starting from its first step');
+  }
+  if (flags.init) {
+    const file = await findCheckpoint(flags.init);
+    const state = decodeCheckpoint(engine, await nodeFiles.readFile(file), file);
+    if (state.config.preset !== settings.preset) throw new Error(`--init ${file}: has preset ${state.config.preset}, this run ${settings.preset}; give the same --preset`);
+    state.optimizer?.dispose();
+    return { ...state, config: settings, optimizer: null, position: { stage: first, step: 0 } };
+  }
+  const texts = cohort.scans.filter(({ split }) => split === 'train').map(({ report }) => report);
+  const vocabulary = flags.vocab ? new TextDecoder().decode(await nodeFiles.readFile(flags.vocab)) : buildVocabulary([...texts, ...allLabelPrompts()], { minCount: 1 });
+  return { config: settings, vocabulary, tokenizer: loadTokenizer({ vocabTxt: vocabulary }), position: { stage: first, step: 0 }, teacher: null, student: null, projectors: null, optimizer: null };
+}
+
+async function runStages({ engine }: OpenedEngine, state: RunState, { cohort, volumes }: CohortSession, folder: string, signal: AbortSignal): Promise<void> {
+  const progress = createProgress({ title: 'training', total: totalSteps(state.config), start: globalStepOf(state) });
+  signal.addEventListener('abort', () => progress.note('stopping after this step (Ctrl-C again ends at once)'));
+  try {
+    const outcome = await train(engine, state, cohort, {
+      files: nodeFiles, folder, volumes,
+      onStep: ({ globalStep, stage, step, losses, volumesPerSecond, gpuBytes }) =>
+        progress.update(globalStep, { stage: `${stage} ${step}/${state.config.stages[stage]!.steps}`, loss: losses.loss!, volumesPerSecond, gpuBytes }),
+      onNote: (text) => progress.note(text),
+      stopRequested: () => signal.aborted,
+    });
+    if (outcome === 'interrupted') throw new Interrupted(`interrupted; go on with: node train.js --resume ${folder}`);
+  } finally {
+    progress.stop();
+  }
+}
+
+async function finish(opened: OpenedEngine, state: RunState, session: CohortSession, folder: string, config: RunConfig, started: number): Promise<void> {
+  const { cohort, volumes } = session;
+  const { config: settings } = state;
+  const labelled = (split: string): typeof cohort.scans => cohort.scans.filter((scan) => scan.split === split && scan.labels);
+  const warnings = config.phantom ? ['The scans are phantoms: drawn by this software, not taken of people. The numbers say how the software works, not how well it reads chest CTs.'] : [];
+  if (cohort.splitTooSmall) warnings.push('Too few patients to split: the figures below are of the scans that the model was trained on.');
+  const test = labelled(cohort.splitTooSmall ? 'train' : 'test');
+  const validation = labelled(cohort.splitTooSmall ? 'train' : 'validation');
+  const evaluate = async (model: 'teacher' | 'student'): Promise<Evaluation | null> => {
+    if (!state[model] || test.length === 0) return null;
+    const options = { engine: opened.engine, model: state[model], tokenizer: state.tokenizer, volumes, shape: presets[settings.preset].grid.shape, batch: settings.batch, quality: model === 'teacher' ? null : settings.quality };
+    return evaluateSplit(await scoreScans(validation, options), await scoreScans(test, options), test, settings.seed, cohort.splitTooSmall ? 'the training scans' : 'the test split');
+  };
+  const baseline = await evaluate('teacher');
+  const evaluation = await evaluate('student');
+  const seconds = (performance.now() - started) / 1000;
+  const parameters = (state.student ?? state.teacher)!.parameterCount;
+  const report = await writeRunReport({ folder, config, adapter: opened, cohort, volumes, parameters, seconds, evaluation: evaluation ?? baseline, baseline, warnings });
+  for (const warning of warnings) say(warning);
+  if (baseline) print(`teacher, uncompressed: ${summary(baseline)}`);
+  if (evaluation) print(`student, JPEG ${settings.quality}: ${summary(evaluation)}`);
+  if (!baseline && !evaluation) print('not evaluated: no labelled scans (give --labels)');
+  print(`report: ${report}`);
+  print(`done in ${Math.round(seconds)} s`);
+}
+
+function summary({ metrics, intervals }: Evaluation): string {
+  const { auroc, aurocLabels } = metrics.mean;
+  if (auroc === null) return 'mean AUROC not measurable: no label has both classes';
+  const { mean } = intervals;
+  return `mean AUROC ${auroc.toFixed(3)}${mean ? ` [${mean.low.toFixed(3)}, ${mean.high.toFixed(3)}] (95 % interval over patients)` : ''} over ${aurocLabels} labels`;
+}
+
+const print = (text: string): void => void process.stdout.write(`${text}\n`);

@@ -1,0 +1,62 @@
+import type { Engine, Tensor } from '../autograd/index.ts';
+import { Bert, type TextBatch } from './bert.ts';
+import { ConvStemViT, type EncoderOutput } from './encoder.ts';
+import { Linear } from './layers/linear.ts';
+import { Initializer, Module } from './module.ts';
+import type { HeadConfig, Preset } from './presets.ts';
+import { makeProjection, type ProjectionHead } from './projection.ts';
+
+const initialLogScale = Math.log(10); // t' and b of SigLIP, MODEL §3
+
+export interface CtLiteOptions {
+  vocabularySize: number;
+  seed: number;
+  head?: HeadConfig['kind'];
+  /** SigLIP's b: −10 for large batches, −ln(B−1) offered for small ones (MODEL §3). */
+  logitBias?: number;
+}
+
+/** Image and text towers with their projection heads, and SigLIP's scale and bias. */
+export class CtLite extends Module {
+  readonly vision: ConvStemViT;
+  readonly text: Bert;
+  readonly imageHead: ProjectionHead;
+  readonly textHead: ProjectionHead;
+  /** t' and b of SigLIP, [1] each. */
+  readonly logScale: Tensor;
+  readonly logitBias: Tensor;
+
+  constructor(engine: Engine, preset: Preset, { vocabularySize, seed, head, logitBias = -10 }: CtLiteOptions) {
+    super();
+    const init = new Initializer(engine, seed);
+    const headConfig = { ...preset.head, kind: head ?? preset.head.kind };
+    this.vision = new ConvStemViT(init, preset.encoder);
+    this.text = new Bert(init, preset.text, vocabularySize);
+    this.imageHead = makeProjection(init, preset.encoder.width, headConfig);
+    this.textHead = makeProjection(init, preset.text.width, headConfig);
+    this.logScale = init.constant([1], initialLogScale);
+    this.logitBias = init.constant([1], logitBias);
+  }
+
+  /** x [B, 1, D, Y, X] → encoder output and embedding [B, latent], not yet normalised. */
+  encodeImage(x: Tensor): EncoderOutput & { embedding: Tensor } {
+    const output = this.vision.forward(x);
+    return { ...output, embedding: this.imageHead.forward(output.pooled) };
+  }
+
+  /** Texts → embeddings [B, latent], not yet normalised. */
+  encodeText(texts: TextBatch): Tensor {
+    return this.textHead.forward(this.text.forward(texts));
+  }
+}
+
+/** FAST's projectors φ: one Linear C_student → C_teacher a tap, used in training only (MODEL §4). */
+export class FastProjectors extends Module {
+  readonly taps: Linear[];
+
+  constructor(engine: Engine, studentWidth: number, teacherWidth: number, seed: number) {
+    super();
+    const init = new Initializer(engine, seed);
+    this.taps = [0, 1].map(() => new Linear(init, studentWidth, teacherWidth));
+  }
+}

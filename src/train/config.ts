@@ -1,0 +1,114 @@
+/** Settings of a run. They are saved with every checkpoint, so that a resumed run needs no flags. */
+import type { PresetName } from '../model/index.ts';
+
+export const STAGES = ['teacher', 'fast', 'align'] as const;
+export type StageName = (typeof STAGES)[number];
+
+export interface StageConfig {
+  steps: number;
+  /** Peak learning rate; warm-up and cosine as in schedule.ts. */
+  learningRate: number;
+}
+
+export interface TrainConfig {
+  preset: PresetName;
+  seed: number;
+  /** Volumes a step. */
+  batch: number;
+  /** Stages to run, in order: teacher (SigLIP on uncompressed input), fast (FAST alone), align (SigLIP + fastWeight·FAST). */
+  stages: Partial<Record<StageName, StageConfig>>;
+  /** JPEG quality of validation, test and prediction, and the range that training draws from [O]. */
+  quality: number;
+  trainQuality: [number, number];
+  /** Projection heads: SFP (Block Tensor Train) or dense. */
+  head: 'sfp' | 'dense';
+  /** Starts the student from the teacher's weights where both have the same shape [O]. */
+  studentFromTeacher: boolean;
+  /** Texts of the contrastive loss: whole reports, or sentences drawn from them, matched to every scan that has them [O]. */
+  text: { unit: 'report' | 'sentence'; sentencesPerScan: number; maxTokens: number };
+  /** Weight of FAST beside SigLIP in the align stage, and of its four terms (MODEL §4: all 1). */
+  fastWeight: number;
+  fast: { style: number; position: number; channel: number; feature: number };
+  optimizer: {
+    weightDecay: number;
+    betas: [number, number];
+    /** Largest global gradient norm. */
+    clip: number;
+    /** Factor on the learning rate of the text tower in the align stage, where it was trained in the teacher stage. */
+    textFactor: number;
+    /** Factor on the learning rate of SigLIP's scale and bias: a group of their own without decay (MODEL §3). */
+    logitFactor: number;
+  };
+  /** SigLIP's initial bias b. */
+  logitBias: number;
+  /** Steps between checkpoints and between validations. */
+  checkpointEvery: number;
+  validateEvery: number;
+}
+
+type Defaults = Omit<TrainConfig, 'preset' | 'seed'>;
+
+const common: Omit<Defaults, 'batch' | 'stages' | 'checkpointEvery' | 'validateEvery'> = {
+  quality: 75,
+  trainQuality: [30, 95],
+  head: 'sfp',
+  studentFromTeacher: true,
+  text: { unit: 'sentence', sentencesPerScan: 4, maxTokens: 256 },
+  fastWeight: 0.5,
+  fast: { style: 1, position: 1, channel: 1, feature: 1 },
+  optimizer: { weightDecay: 0.05, betas: [0.9, 0.98], clip: 1, textFactor: 0.1, logitFactor: 10 },
+  logitBias: -10,
+};
+
+/** Defaults by preset [O]: the tiny run is sized for a machine without a GPU. */
+const defaults: Record<PresetName, Defaults> = {
+  tiny: {
+    ...common,
+    batch: 8,
+    stages: { teacher: { steps: 60, learningRate: 2e-3 }, fast: { steps: 15, learningRate: 5e-4 }, align: { steps: 25, learningRate: 5e-4 } },
+    text: { unit: 'sentence', sentencesPerScan: 6, maxTokens: 32 },
+    logitBias: -2,
+    checkpointEvery: 20,
+    validateEvery: 25,
+  },
+  small: {
+    ...common,
+    batch: 4,
+    stages: { teacher: { steps: 4000, learningRate: 3e-4 }, fast: { steps: 2000, learningRate: 3e-4 }, align: { steps: 4000, learningRate: 3e-4 } },
+    checkpointEvery: 200,
+    validateEvery: 500,
+  },
+  base: {
+    ...common,
+    batch: 2,
+    stages: { teacher: { steps: 20000, learningRate: 3e-4 }, fast: { steps: 10000, learningRate: 3e-4 }, align: { steps: 20000, learningRate: 3e-4 } },
+    checkpointEvery: 500,
+    validateEvery: 2000,
+  },
+};
+
+/** The defaults of a preset with `changes` on top. */
+export function makeConfig(preset: PresetName, seed: number, changes: Partial<Defaults> = {}): TrainConfig {
+  return { preset, seed, ...structuredClone(defaults[preset]), ...changes };
+}
+
+/** Shares `total` steps among the configured stages in their default proportion; every stage gets at least one. */
+export function shareSteps(stages: TrainConfig['stages'], total: number): TrainConfig['stages'] {
+  const entries = Object.entries(stages) as [StageName, StageConfig][];
+  const sum = entries.reduce((steps, [, stage]) => steps + stage.steps, 0);
+  if (total < entries.length) throw new Error(`train: ${total} steps are fewer than the ${entries.length} stages; give at least one step a stage, or one --stage`);
+  let left = total;
+  return Object.fromEntries(
+    entries.map(([name, stage], index) => {
+      const later = entries.length - 1 - index;
+      const steps = later === 0 ? left : Math.min(left - later, Math.max(1, Math.round((total * stage.steps) / sum)));
+      left -= steps;
+      return [name, { ...stage, steps }];
+    }),
+  );
+}
+
+/** Optimiser steps over all stages. */
+export function totalSteps(config: TrainConfig): number {
+  return STAGES.reduce((steps, stage) => steps + (config.stages[stage]?.steps ?? 0), 0);
+}

@@ -1,0 +1,90 @@
+/** One optimisation step of each stage. */
+import { noGrad, ops, type Engine, type Tensor } from '../autograd/index.ts';
+import type { CohortScan } from '../data/index.ts';
+import { fastLoss, presets, type CtLite, type EncoderOutput } from '../model/index.ts';
+import type { StageName, TrainConfig } from './config.ts';
+import type { RunState } from './run-state.ts';
+import { batchIndices, seededRandom, uniform } from './sampler.ts';
+import { learningRate } from './schedule.ts';
+import { drawTexts, tokenize, type StepTexts } from './texts.ts';
+import type { VolumeStore } from './volumes.ts';
+
+/** Everything of a step that comes from the CPU: drawn by (seed, stage, step) alone, so a resumed run draws the same. */
+export interface StepInput {
+  /** [B·D·Y·X] each; null where the stage does not use it. */
+  raw: Float32Array<ArrayBuffer> | null;
+  jpeg: Float32Array<ArrayBuffer> | null;
+  texts: StepTexts | null;
+  batch: number;
+}
+
+/** Values of a step's losses by name, `loss` the total; and the gradient norm before clipping. */
+export interface StepResult {
+  losses: Record<string, number>;
+  gradientNorm: number;
+  learningRate: number;
+}
+
+const stageSeeds: Record<StageName, number> = { teacher: 1, fast: 2, align: 3 };
+
+/** Draws and decodes the input of a step. */
+export async function loadStep(config: TrainConfig, stage: StageName, step: number, train: readonly CohortScan[], volumes: VolumeStore, hasTeacher: boolean): Promise<StepInput> {
+  const seed = config.seed * 1000 + stageSeeds[stage];
+  const batch = Math.min(config.batch, train.length);
+  const scans = batchIndices(seed, step, batch, train.length).map((index) => train[index]!);
+  const [low, high] = config.trainQuality;
+  const qualities = scans.map((_, row) => Math.round(uniform(seededRandom(seed, step, row, 'quality'), low, high)));
+  const needsRaw = stage !== 'align' || (hasTeacher && config.fastWeight > 0);
+  return {
+    batch,
+    raw: needsRaw ? await volumes.batch(scans, () => null) : null,
+    jpeg: stage === 'teacher' ? null : await volumes.batch(scans, (row) => qualities[row]!),
+    texts: stage === 'fast' ? null : drawTexts(scans, config.text, seed, step),
+  };
+}
+
+/** Runs forward, backward and the update; waits only for the values of the losses. */
+export async function runStep(engine: Engine, state: RunState, stage: StageName, step: number, input: StepInput): Promise<StepResult> {
+  const { config, optimizer } = state;
+  const { steps, learningRate: peak } = config.stages[stage]!;
+  const rate = learningRate(step, { peak, steps });
+  return engine.scope(async () => {
+    const losses = stageLosses(engine, state, stage, input);
+    await losses.loss!.backward();
+    const norm = optimizer!.step(rate / peak);
+    optimizer!.zeroGrad();
+    const names = Object.keys(losses);
+    const values = await noGrad(() => ops.concat([...names.map((name) => ops.reshape(losses[name]!, [1])), norm], { dim: 0 })).toArray();
+    return {
+      losses: Object.fromEntries(names.map((name, index) => [name, values[index]!])),
+      gradientNorm: values[names.length]!,
+      learningRate: rate,
+    };
+  });
+}
+
+function stageLosses(engine: Engine, state: RunState, stage: StageName, input: StepInput): Record<string, Tensor> {
+  const { config, teacher, student } = state;
+  const shape = [input.batch, 1, ...presets[config.preset].grid.shape];
+  const upload = (values: Float32Array<ArrayBuffer>): Tensor => engine.tensor(values, shape);
+  if (stage === 'teacher') return { loss: contrastive(state, teacher!, teacher!.encodeImage(upload(input.raw!)).embedding, input.texts!) };
+
+  const target = input.raw && teacher ? noGrad(() => engine.scope(() => teacher.vision.forward(upload(input.raw!)).taps)) : null;
+  const output = stage === 'fast' ? student!.vision.forward(upload(input.jpeg!)) : student!.encodeImage(upload(input.jpeg!));
+  const losses: Record<string, Tensor> = {};
+  if (target) Object.assign(losses, distillation(state, output, target));
+  if (stage === 'fast') return { loss: losses.fast!, ...losses };
+  losses.sigLip = contrastive(state, student!, (output as ReturnType<CtLite['encodeImage']>).embedding, input.texts!);
+  return { loss: target ? ops.add(losses.sigLip, ops.mul(losses.fast!, config.fastWeight)) : losses.sigLip, ...losses };
+}
+
+function contrastive({ config, tokenizer }: RunState, model: CtLite, images: Tensor, { texts, matches }: StepTexts): Tensor {
+  const embeddings = model.encodeText(tokenize(tokenizer, texts, config.text.maxTokens));
+  return ops.sigLipLoss(images, embeddings, model.logScale, model.logitBias, { matches });
+}
+
+function distillation({ config, projectors }: RunState, output: EncoderOutput, target: EncoderOutput['taps']): Record<string, Tensor> {
+  const { total, terms } = fastLoss({ student: output.taps, teacher: target, projectors: projectors!.taps }, { weights: config.fast });
+  const weighed = Object.entries(terms).filter((entry): entry is [string, Tensor] => entry[1] !== null);
+  return { fast: total, ...Object.fromEntries(weighed) };
+}

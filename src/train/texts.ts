@@ -1,0 +1,49 @@
+/** The texts of a training step and which volume each belongs to. */
+import type { CohortScan, Tokenizer } from '../data/index.ts';
+import type { TextBatch } from '../model/index.ts';
+import type { TrainConfig } from './config.ts';
+import { seededRandom, uniform } from './sampler.ts';
+
+export interface StepTexts {
+  texts: string[];
+  /** [volumes, texts], 1 where the volume's report is or holds the text. */
+  matches: Uint8Array;
+}
+
+/** The sentences of a report, trimmed, without repeats. Decimal points and abbreviations inside a sentence do not end it. */
+export function sentencesOf(report: string): string[] {
+  const sentences = report.split(/(?<=[.!?])\s+(?=[A-Z])|\n+/).map((sentence) => sentence.trim());
+  return [...new Set(sentences.filter((sentence) => /[a-z]/i.test(sentence)))];
+}
+
+/**
+ * Texts of one step. With `unit` report: each different report of the batch, matched by report id, since several volumes may
+ * share one (MODEL §3). With `unit` sentence [O]: some sentences of each report, each matched to every volume of the batch whose
+ * report holds it word by word; so the statements that reports share become classes.
+ */
+export function drawTexts(scans: readonly CohortScan[], { unit, sentencesPerScan }: TrainConfig['text'], seed: number, step: number): StepTexts {
+  if (unit === 'report') {
+    const reports = new Map(scans.map(({ reportId, report }) => [reportId, report]));
+    return { texts: [...reports.values()], matches: matchMatrix(scans, [...reports.keys()], (scan, id) => scan.reportId === id) };
+  }
+  const held = scans.map(({ report }) => new Set(sentencesOf(report)));
+  const drawn = new Set<string>();
+  held.forEach((sentences, row) => {
+    const random = seededRandom(seed, step, row, 'sentences');
+    const pool = [...sentences];
+    for (let n = 0; n < sentencesPerScan && pool.length; n++) drawn.add(pool.splice(Math.floor(uniform(random, 0, pool.length)), 1)[0]!);
+  });
+  const texts = [...drawn];
+  return { texts, matches: matchMatrix(held, texts, (sentences, text) => sentences.has(text)) };
+}
+
+function matchMatrix<Row, Text>(rows: readonly Row[], texts: readonly Text[], fits: (row: Row, text: Text) => boolean): Uint8Array {
+  const matches = new Uint8Array(rows.length * texts.length);
+  rows.forEach((row, i) => texts.forEach((text, j) => (matches[i * texts.length + j] = fits(row, text) ? 1 : 0)));
+  return matches;
+}
+
+/** Texts as the text tower takes them: padded to the longest, cut at `maxTokens`. */
+export function tokenize(tokenizer: Tokenizer, texts: readonly string[], maxTokens: number): TextBatch {
+  return tokenizer.encodeBatch([...texts], maxTokens);
+}

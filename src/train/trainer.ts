@@ -1,0 +1,185 @@
+/** The training loop: stages, validation, checkpoints, the metrics file; interruptible and exactly resumable. */
+import type { Engine } from '../autograd/index.ts';
+import type { Cohort, CohortScan, FileSystem } from '../data/index.ts';
+import { presets } from '../model/index.ts';
+import { STAGES, totalSteps, type StageName } from './config.ts';
+import { evaluateSplit, scoreScans } from './evaluate.ts';
+import { endStage, encodeCheckpoint, prepareStage, type RunState } from './run-state.ts';
+import { loadStep, runStep, type StepInput, type StepResult } from './steps.ts';
+import type { VolumeStore } from './volumes.ts';
+
+/** One line of metrics.jsonl. */
+export interface StepRecord {
+  kind: 'step';
+  /** Steps done over all stages, this one included. */
+  globalStep: number;
+  stage: StageName;
+  /** Steps done of this stage. */
+  step: number;
+  losses: Record<string, number>;
+  gradientNorm: number;
+  learningRate: number;
+  seconds: number;
+  volumesPerSecond: number;
+  /** Bytes of GPU buffers in use at most so far. */
+  gpuBytes: number;
+}
+
+export interface ValidationRecord {
+  kind: 'validation';
+  globalStep: number;
+  stage: StageName;
+  /** Mean AUROC over the measurable labels; null where none is. */
+  meanAuroc: number | null;
+}
+
+export type MetricsRecord = StepRecord | ValidationRecord;
+
+export interface TrainerHost {
+  files: FileSystem;
+  /** Folder of the run; exists. */
+  folder: string;
+  volumes: VolumeStore;
+  onStep: (record: StepRecord, total: number) => void;
+  onNote: (text: string) => void;
+  /** True once the user asked to stop: the step in progress is finished and saved. */
+  stopRequested: () => boolean;
+}
+
+export type TrainingOutcome = 'finished' | 'interrupted';
+
+export const CHECKPOINT_FILE = 'checkpoint.safetensors';
+export const METRICS_FILE = 'metrics.jsonl';
+
+/** A loss that is NaN or infinite. Names the step, the term and the last good checkpoint. */
+export class DivergedError extends Error {
+  constructor(globalStep: number, stage: StageName, term: string, value: number, lastGood: string) {
+    super(`train: step ${globalStep} (stage ${stage}): ${term} is ${value}; last good checkpoint: ${lastGood}. Lower the learning rate (--learning-rate) and resume from it with --resume`);
+    this.name = 'DivergedError';
+  }
+}
+
+/**
+ * Runs the stages that are left. After a kill at any moment `--resume` starts from the last checkpoint and, on the same adapter,
+ * computes the same losses as the unbroken run: everything drawn depends on seed and step alone.
+ */
+export async function train(engine: Engine, state: RunState, cohort: Cohort, host: TrainerHost): Promise<TrainingOutcome> {
+  const { config } = state;
+  const trainScans = cohort.scans.filter(({ split }) => split === 'train');
+  const validationScans = cohort.splitTooSmall ? trainScans : cohort.scans.filter(({ split }) => split === 'validation');
+  const metrics = new MetricsLog(host);
+  await metrics.rewindTo(globalStepOf(state));
+  let saved = '(none yet)';
+  const save = async (): Promise<void> => {
+    await host.files.writeFile(host.files.join(host.folder, CHECKPOINT_FILE), await encodeCheckpoint(engine, state));
+    saved = `${host.files.join(host.folder, CHECKPOINT_FILE)} (step ${globalStepOf(state)})`;
+  };
+
+  const stages = STAGES.filter((stage) => config.stages[stage]);
+  for (const stage of stages.slice(stages.indexOf(state.position.stage))) {
+    if (state.position.stage !== stage) state.position = { stage, step: 0 };
+    const { steps } = config.stages[stage]!;
+    if (state.position.step >= steps) {
+      endStage(state);
+      continue;
+    }
+    prepareStage(engine, state, stage);
+    const load = (step: number): Promise<StepInput> => {
+      const input = loadStep(config, stage, step, trainScans, host.volumes, state.teacher !== null);
+      input.catch(() => {}); // awaited at its step; until then a failure must not count as unhandled
+      return input;
+    };
+    let next = load(state.position.step);
+    for (let step = state.position.step; step < steps; step++) {
+      const started = performance.now();
+      const input = await next;
+      if (step + 1 < steps) next = load(step + 1);
+      const result = await runStep(engine, state, stage, step, input);
+      const globalStep = globalStepOf(state) + 1;
+      checkFinite(result, globalStep, stage, saved);
+      state.position = { stage, step: step + 1 };
+      const seconds = (performance.now() - started) / 1000;
+      const record: StepRecord = {
+        kind: 'step', globalStep, stage, step: step + 1, ...result, seconds, volumesPerSecond: input.batch / seconds, gpuBytes: engine.memory.peakBytes,
+      };
+      await metrics.append(record);
+      host.onStep(record, totalSteps(config));
+
+      const last = step + 1 === steps;
+      const due = last || (step + 1) % config.validateEvery === 0;
+      if (due && stage !== 'fast' && validationScans.some(({ labels }) => labels)) {
+        await metrics.append({ kind: 'validation', globalStep, stage, meanAuroc: await validate(engine, state, stage, validationScans, host) });
+      }
+      if (host.stopRequested() || last || (step + 1) % config.checkpointEvery === 0) await save();
+      if (host.stopRequested()) {
+        host.onNote(`stopped after step ${globalStep}; saved ${saved}`);
+        return 'interrupted';
+      }
+    }
+    endStage(state);
+  }
+  return 'finished';
+}
+
+/** Steps done over all stages. */
+export function globalStepOf({ config, position }: Pick<RunState, 'config' | 'position'>): number {
+  const before = STAGES.slice(0, STAGES.indexOf(position.stage));
+  return before.reduce((steps, stage) => steps + (config.stages[stage]?.steps ?? 0), position.step);
+}
+
+async function validate(engine: Engine, state: RunState, stage: StageName, scans: readonly CohortScan[], host: TrainerHost): Promise<number | null> {
+  const { config, tokenizer } = state;
+  const isTeacher = stage === 'teacher';
+  const scores = await scoreScans(scans, {
+    engine, tokenizer, volumes: host.volumes, shape: presets[config.preset].grid.shape, batch: config.batch,
+    model: isTeacher ? state.teacher! : state.student!,
+    quality: isTeacher ? null : config.quality,
+  });
+  const { mean } = evaluateSplit(scores, scores, scans, config.seed, 'validation').metrics;
+  host.onNote(`validation after step ${globalStepOf(state)} (${isTeacher ? 'teacher, uncompressed' : `student, JPEG ${config.quality}`}): mean AUROC ${mean.auroc?.toFixed(3) ?? 'not measurable'} on ${scans.length} scans`);
+  return mean.auroc;
+}
+
+function checkFinite({ losses, gradientNorm }: StepResult, globalStep: number, stage: StageName, saved: string): void {
+  // The terms before their sum: the first that is not finite is the cause.
+  const { loss, ...terms } = losses;
+  for (const [term, value] of [...Object.entries(terms), ['loss', loss!], ['gradient norm', gradientNorm]] as [string, number][]) {
+    if (!Number.isFinite(value)) throw new DivergedError(globalStep, stage, term, value, saved);
+  }
+}
+
+/** metrics.jsonl, a line a step. */
+class MetricsLog {
+  private readonly host: TrainerHost;
+  private readonly path: string;
+
+  constructor(host: TrainerHost) {
+    this.host = host;
+    this.path = host.files.join(host.folder, METRICS_FILE);
+  }
+
+  append(record: MetricsRecord): Promise<void> {
+    return this.host.files.appendFile(this.path, `${JSON.stringify(record)}\n`);
+  }
+
+  /** Drops what was logged after the checkpoint that a resumed run starts from. */
+  async rewindTo(globalStep: number): Promise<void> {
+    const { files } = this.host;
+    if (!(await files.exists(this.path))) return;
+    const kept = parseMetrics(await files.readFile(this.path)).filter((record) => record.globalStep <= globalStep);
+    await files.writeFile(this.path, new TextEncoder().encode(kept.map((record) => `${JSON.stringify(record)}\n`).join('')));
+  }
+}
+
+/** The records of a metrics.jsonl. A last line that a kill cut short is dropped. */
+export function parseMetrics(bytes: Uint8Array): MetricsRecord[] {
+  const records: MetricsRecord[] = [];
+  for (const line of new TextDecoder().decode(bytes).split('\n')) {
+    try {
+      if (line) records.push(JSON.parse(line) as MetricsRecord);
+    } catch {
+      break;
+    }
+  }
+  return records;
+}

@@ -1,0 +1,52 @@
+import { describe, expect, it } from 'vitest';
+import { ops } from '../../../src/autograd/index.ts';
+import { softmaxBackwardReference, softmaxReference } from '../../../src/autograd/ops/softmax.ts';
+import { testEngine } from '../../support/engine.ts';
+import { expectOp, input } from '../../support/op-test.ts';
+
+const cases: [shape: number[], dim: number][] = [
+  [[1], 0],
+  [[3, 1], -1],
+  [[5, 63], -1],
+  [[300, 7], 1],
+  [[3, 65], 1],
+  [[2, 513], -1],
+  [[65, 3], 0],
+  [[2, 63, 5], 1],
+  [[2, 3, 130, 3], 2],
+];
+
+describe('softmax', () => {
+  for (const [shape, dim] of cases) {
+    it(`agrees with its reference on [${shape}] along ${dim}`, async () => {
+      await expectOp({
+        inputs: { x: input(shape, 1, { scale: 5 }) },
+        run: ({ x }) => ops.softmax(x, { dim }),
+        reference: ({ x }) => softmaxReference(x, shape, dim),
+        backward: ({ x }, dY) => ({ x: softmaxBackwardReference(x, dY, shape, dim) }),
+      });
+    });
+  }
+
+  for (const length of [5, 129]) {
+    it(`stays finite with huge and masked logits over ${length}`, async () => {
+      const engine = await testEngine();
+      await engine.scope(async () => {
+        const values = new Float32Array(3 * length).fill(-1e9);
+        values[1] = 1e30;
+        values.fill(-Infinity, length, 2 * length);
+        const y = await ops.softmax(engine.tensor(values, [3, length])).toArray();
+        expect(y[0]).toBe(0);
+        expect(y[1]).toBe(1);
+        for (let i = length; i < 3 * length; i++) expect(y[i]).toBeCloseTo(1 / length, 6);
+      });
+    });
+  }
+
+  it('names an axis that is not there', async () => {
+    const engine = await testEngine();
+    engine.scope(() => {
+      expect(() => ops.softmax(engine.zeros([2, 3]), { dim: 2 })).toThrow('softmax: axis 2 is outside a tensor of rank 2');
+    });
+  });
+});
