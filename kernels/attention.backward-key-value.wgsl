@@ -1,6 +1,6 @@
 // Gradients of attention with respect to k and v (Dao et al. 2022, algorithm 4), with p_i = exp(s_i - m_i) / Σ exp(s - m_i):
 //   ds_i = p_i (dY_i·v - δ_i),  dK = scale Σ_i ds_i q_i,  dV = Σ_i p_i dY_i.
-// q, dy: [pairs, queries, D]. k, v, dk, dv: [pairs, keys, D]. D = 4 HEAD_VECS. row: [pairs, queries], (m, 1/Σ, δ, 0).
+// q, dy: [pairs, queries, D]. k, v, dk, dv: [pairs, keys, D]. D = 4 params.vecs. row: [pairs, queries], (m, 1/Σ, δ, 0).
 // One invocation a key row, with k, v, dK and dV in registers; four queries a step.
 @group(0) @binding(0) var<storage, read> q: array<vec4f>;
 @group(0) @binding(1) var<storage, read> k: array<vec4f>;

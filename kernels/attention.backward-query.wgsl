@@ -1,6 +1,6 @@
 // Gradient of attention with respect to q (Dao et al. 2022, algorithm 4), with δ = dY·y and p_j = exp(s_j - m) / Σ exp(s - m):
 //   ds_j = p_j (dY·v_j - δ),  dQ = scale Σ_j ds_j k_j.
-// q, dy, dq: [pairs, queries, D]. k, v: [pairs, keys, D]. D = 4 HEAD_VECS. row: [pairs, queries], (m, 1/Σ, δ, 0).
+// q, dy, dq: [pairs, queries, D]. k, v: [pairs, keys, D]. D = 4 params.vecs. row: [pairs, queries], (m, 1/Σ, δ, 0).
 // One invocation a query row, with q, dY and dQ in registers; four keys a step.
 @group(0) @binding(0) var<storage, read> q: array<vec4f>;
 @group(0) @binding(1) var<storage, read> k: array<vec4f>;

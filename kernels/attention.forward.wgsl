@@ -1,6 +1,6 @@
 // Scaled dot-product attention in one pass over the keys (online softmax: Milakov & Gimelshein 2018; Dao et al. 2022, algorithm 1):
 //   s_j = scale q·k_j + bias_j,  y = Σ_j exp(s_j - m) v_j / Σ_j exp(s_j - m),  m = max_j s_j.
-// q, y: [pairs, queries, D]. k, v: [pairs, keys, D]. D = 4 HEAD_VECS. bias: by params.bias_stride. causal: key ≤ query.
+// q, y: [pairs, queries, D]. k, v: [pairs, keys, D]. D = 4 params.vecs. bias: by params.bias_stride. causal: key ≤ query.
 // stats: [pairs, queries], (m, 1 / Σ exp(s - m)), saved for backward: with a large m their log-sum-exp would lose the sum.
 // One invocation a query row, with q and y in registers; four keys a step.
 @group(0) @binding(0) var<storage, read> q: array<vec4f>;

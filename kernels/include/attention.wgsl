@@ -1,5 +1,5 @@
-// What the attention kernels share. HEAD_VECS is the head dimension in vec4f: rows are padded to it with zeros. The host writes the
-// number in the place of HEAD_VECS_VALUE, because arrays of registers need a size known before overrides.
+// What the attention kernels share. HEAD_VECS is the longest row, in vec4f, that their registers hold. The host writes the number in
+// the place of HEAD_VECS_VALUE, because arrays of registers need a size known before overrides.
 const HEAD_VECS: u32 = HEAD_VECS_VALUE;
 const LOWEST = -3.0e38; // stands for -inf, so that rows masked with -inf have no inf - inf
 
@@ -7,8 +7,8 @@ override WORKGROUP_SIZE: u32 = 64;
 // 0: a workgroup stays within one (batch, head), so that its invocations read the same rows of the other side at the same time.
 // 1: workgroups run on over (batch, head) pairs, for short rows that would leave most of a workgroup idle.
 override PACKED: u32 = 0;
-// 1: loops over a row have a constant bound, so that the compiler keeps rows in registers: right for GPUs.
-// 0: they stay loops. Compilers of CPU adapters take up to a minute for the unrolled code, and it runs no faster there.
+// 1: rows have HEAD_VECS, and loops over them are unrolled, so that they stay in registers: right for GPUs.
+// 0: rows have params.vecs. Compilers of CPU adapters take up to a minute for the unrolled code, and it runs no faster there.
 override UNROLLED: u32 = 0;
 
 struct Params {
@@ -17,7 +17,7 @@ struct Params {
   heads: u32,
   queries: u32,
   keys: u32,
-  vecs: u32,
+  vecs: u32, // head dimension / 4; at most HEAD_VECS
   causal: u32,
   has_bias: u32,
   scale: f32,
@@ -40,6 +40,7 @@ fn bias_start(pair: u32) -> u32 {
   return (pair / params.heads) * params.bias_stride.x + (pair % params.heads) * params.bias_stride.y;
 }
 
+// Sum of the components.
 fn total(partial: vec4f) -> f32 {
   return partial.x + partial.y + partial.z + partial.w;
 }

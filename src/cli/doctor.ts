@@ -81,12 +81,15 @@ async function checkLayerNorm(engine: Engine): Promise<KernelCheck> {
 
 async function medianTime(engine: Engine, work: () => void): Promise<number> {
   const times: number[] = [];
-  const runs = 8; // a batch: one wait for the GPU is not to count for every run
+  // Several runs a wait where they are short: waiting for the GPU takes time of its own.
+  let runs = 1;
   for (const end = performance.now() + 1000 * CHECK_SECONDS; performance.now() < end; ) {
     const start = performance.now();
     for (let i = 0; i < runs; i++) work();
     await engine.sync();
-    times.push((performance.now() - start) / runs);
+    const milliseconds = (performance.now() - start) / runs;
+    times.push(milliseconds);
+    runs = Math.min(64, Math.max(1, Math.floor(50 / milliseconds)));
   }
   return times.sort((a, b) => a - b)[times.length >> 1]!;
 }

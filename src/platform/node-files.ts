@@ -2,7 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import { appendFile, mkdir, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import type { FileEntry, FileSystem } from '../data/file-system.ts';
+import type { FileEntry, FileSystem } from '../data/index.ts';
 
 const REMEDIES: Record<string, string> = {
   ENOSPC: 'the disk is full; free some space, or choose a folder on another disk',

@@ -34,6 +34,42 @@ describe('the built package', () => {
     expect(result).toEqual({ y: [-1, 2, -1, 2], weight: [-2, 2], tape: false, kinds: [true, true] });
   });
 
+  it('carries the ops under PyTorch\'s names and layouts', async () => {
+    const result = await runProgram(`
+      const ones = (...shape) => engine.full(shape, 1);
+      const made = {
+        conv3d: ops.conv3d(ones(1, 2, 3, 3, 3), ones(4, 2, 3, 3, 3), null, { stride: 1, padding: 0, dilation: 1, groups: 1 }),
+        scaledDotProductAttention: ops.scaledDotProductAttention(ones(1, 2, 3, 4), ones(1, 2, 5, 4), ones(1, 2, 5, 4), { causal: false }),
+        linear: ops.linear(ones(2, 3), ones(4, 3), ones(4)),
+        matmul: ops.matmul(ones(2, 3), ones(3, 4)),
+        softmax: ops.softmax(ones(2, 4), { dim: -1 }),
+        gelu: ops.gelu(engine.zeros([2])),
+        mul: ops.mul(ones(2), ones(2)),
+        add: ops.add(ones(2), ones(2)),
+        sum: ops.sum(ones(3)),
+        mean: ops.mean(ones(3)),
+        blockTensorTrain: ops.blockTensorTrain(ones(1, 4), [ones(2, 2, 2), ones(2, 2, 2)], { inFactors: [2, 2], outFactors: [2, 2] }),
+        sigLipLoss: ops.sigLipLoss(ones(1, 4), ones(1, 4), engine.zeros([1]), engine.zeros([1]), { imageIds: [0], textIds: [0] }),
+      };
+      const values = {};
+      for (const [name, tensor] of Object.entries(made)) values[name] = [tensor.shape, +(await tensor.toArray())[0].toFixed(4)];
+      return values;`);
+    expect(result).toEqual({
+      conv3d: [[1, 4, 1, 1, 1], 54],
+      scaledDotProductAttention: [[1, 2, 3, 4], 1],
+      linear: [[2, 4], 4],
+      matmul: [[2, 4], 3],
+      softmax: [[2, 4], 0.25],
+      gelu: [[2], 0],
+      mul: [[2], 1],
+      add: [[2], 2],
+      sum: [[], 3],
+      mean: [[], 1],
+      blockTensorTrain: [[1, 4], 4],
+      sigLipLoss: [[1], 0.3133], // ln(1 + e^-1): one matching pair of equal directions, scale e^0, bias 0
+    });
+  });
+
   it('throws errors that name op, rule and what was received', async () => {
     const result = await runProgram(`
       try {

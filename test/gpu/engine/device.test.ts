@@ -123,7 +123,7 @@ describe('dispatch', () => {
   it('names the op and the operand that cannot be split', async () => {
     const engine = await open({ bindingLimit: 4096 });
     const [x, weight] = [engine.zeros([1, 2000]), engine.zeros([2000])];
-    expect(() => ops.layerNorm(x, weight, null)).toThrow(/^layerNorm \(layer-norm\.forward\): binding "weight" has 7\.8 KiB, the adapter binds at most 4\.0 KiB and this operand cannot be split/);
+    expect(() => ops.layerNorm(x, weight, null)).toThrow(/^layerNorm \(layer-norm\.forward[a-z-]*\): binding "weight" has 7\.8 KiB, the adapter binds at most 4\.0 KiB and this operand cannot be split/);
   });
 
   it('keeps an upload in order with work that is recorded but not submitted', async () => {
@@ -150,7 +150,8 @@ describe('dispatch', () => {
       ops.layerNorm(engine.full([64, 65], 1), null, null);
     });
     const byKernel = Object.fromEntries(times.map((time) => [time.kernel, time]));
-    expect(byKernel['layer-norm.forward']!.dispatches).toBe(1);
+    // Which plan of layerNorm runs depends on the adapter.
+    expect(times.filter(({ kernel }) => kernel.startsWith('layer-norm.forward')).map(({ dispatches }) => dispatches)).toEqual([1]);
     expect(byKernel['fill']!.dispatches).toBe(6); // three, layerNorm's input, and its default weight and bias
     for (const { milliseconds } of times) expect(milliseconds).toBeGreaterThanOrEqual(0);
     expect(times.reduce((sum, { milliseconds }) => sum + milliseconds, 0)).toBeGreaterThan(0);

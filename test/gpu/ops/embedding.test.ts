@@ -1,7 +1,8 @@
+import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { ops } from '../../../src/autograd/index.ts';
 import { embeddingBackwardReference, embeddingReference } from '../../../src/autograd/ops/embedding.ts';
-import { randomArray } from '../../support/arrays.ts';
+import { expectClose, randomArray } from '../../support/arrays.ts';
 import { testEngine } from '../../support/engine.ts';
 import { expectOp, input } from '../../support/op-test.ts';
 
@@ -43,6 +44,20 @@ describe('embedding', () => {
       },
       reference: ({ weight }) => embeddingReference(weight, first, 2),
       backward: ({ weight }, dY) => ({ weight: embeddingBackwardReference(weight, first, dY, 2) }),
+    });
+  });
+
+  it('agrees with PyTorch', async () => {
+    const fixture = JSON.parse(readFileSync(new URL('../../fixtures/ops/embedding.json', import.meta.url), 'utf8')) as { ids: number[][]; y: number[]; d_weight: number[] };
+    const engine = await testEngine();
+    const wave = (length: number, phase: number) => Float32Array.from({ length }, (_, i) => Math.sin(i * 1.7 + phase));
+    await engine.scope(async () => {
+      const weight = engine.tensor(wave(30, 0), [6, 5], { requiresGrad: true });
+      const y = ops.embedding(weight, Uint32Array.from(fixture.ids.flat()), [2, 4]);
+      expectClose(await y.toArray(), fixture.y, 1e-6, 'forward');
+      await y.backward(engine.tensor(wave(40, 1), y.shape));
+      expectClose(await weight.grad!.toArray(), fixture.d_weight, 1e-5, 'gradient');
+      weight.zeroGrad();
     });
   });
 

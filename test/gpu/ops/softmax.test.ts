@@ -1,6 +1,8 @@
+import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { ops } from '../../../src/autograd/index.ts';
 import { softmaxBackwardReference, softmaxReference } from '../../../src/autograd/ops/softmax.ts';
+import { expectClose, product } from '../../support/arrays.ts';
 import { testEngine } from '../../support/engine.ts';
 import { expectOp, input } from '../../support/op-test.ts';
 
@@ -39,6 +41,22 @@ describe('softmax', () => {
         expect(y[0]).toBe(0);
         expect(y[1]).toBe(1);
         for (let i = length; i < 3 * length; i++) expect(y[i]).toBeCloseTo(1 / length, 6);
+      });
+    });
+  }
+
+  const fixtures = JSON.parse(readFileSync(new URL('../../fixtures/ops/softmax.json', import.meta.url), 'utf8')) as { shape: number[]; dim: number; y: number[]; dx: number[] }[];
+  for (const { shape, dim, y: expectedY, dx } of fixtures) {
+    it(`agrees with PyTorch on [${shape}] along ${dim}`, async () => {
+      const engine = await testEngine();
+      const wave = (phase: number) => Float32Array.from({ length: product(shape) }, (_, i) => 3 * Math.sin(i * 1.7 + phase));
+      await engine.scope(async () => {
+        const x = engine.tensor(wave(0), shape, { requiresGrad: true });
+        const y = ops.softmax(x, { dim });
+        expectClose(await y.toArray(), expectedY, 1e-5, 'forward');
+        await y.backward(engine.tensor(wave(1), shape));
+        expectClose(await x.grad!.toArray(), dx, 1e-4, 'gradient');
+        x.zeroGrad();
       });
     });
   }
