@@ -85,7 +85,7 @@ async function readAll(scans: readonly CohortScan[], volumes: VolumeStore, pool:
       } catch (cause) {
         skipped.push({ id: scan.id, reason: (cause as Error).message });
         progress.note(`skipped ${scan.id}: ${(cause as Error).message}`);
-        if (skipped.length > Math.max(1, mostBad * scans.length)) break;
+        if (skipped.length > Math.max(1, mostBad * scans.length)) queue.length = 0;
       }
       progress.update(++done);
     }

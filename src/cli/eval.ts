@@ -66,7 +66,7 @@ async function runEval(flags: EvalFlags): Promise<void> {
     const validationScores = everything ? testScores : await scoreScans(validation, options);
     progress.stop();
     if (everything) say('thresholds are fitted on the very scans they are measured on: read the AUROC, not F1, accuracy and precision');
-    const { metrics, intervals } = evaluateSplit(validationScores, testScores, test, flags.seed);
+    const { metrics, intervals } = evaluateSplit(validationScores, testScores, test, flags.seed, everything ? 'the cohort' : 'the test split');
     if (flags.json) {
       process.stdout.write(`${JSON.stringify({ mean: metrics.mean, interval: intervals.mean, labels: metrics.labels.map(({ roc: _, ...label }, index) => ({ ...label, interval: intervals.labels[index] })) }, null, 2)}\n`);
       return;

@@ -67,14 +67,18 @@ async function runPredict(scan: string, flags: PredictFlags): Promise<void> {
 const tile = 256; // pixels a side of each slice in the picture
 const tilesInRow = 4;
 
-/** One slice a token layer, grey, with the mean attention of the heads over it in red, relative to the largest of the volume. */
+/**
+ * One slice a token layer, grey, with the mean attention of the heads over it in red: nothing at or below the volume's mean, full
+ * at its largest, or at twice the mean where that is more, so that a model that looks everywhere alike paints nothing.
+ */
 async function heatMapPng(engine: Engine, model: CtLite, input: Float32Array<ArrayBuffer>, { grid }: Preset): Promise<Uint8Array> {
   const [depth, height, width] = grid.shape;
   const [t, h, w] = model.vision.grid;
   const attention = await engine.scope(async () => (await noGrad(() => model.vision.forward(engine.tensor(input, [1, 1, ...grid.shape])).attention).toArray()) as Float32Array);
   const heads = attention.length / (t * h * w);
   const heat = Float32Array.from({ length: t * h * w }, (_, n) => Array.from({ length: heads }, (_, head) => attention[head * t * h * w + n]!).reduce((sum, value) => sum + value, 0));
-  const largest = heat.reduce((most, value) => Math.max(most, value), 0);
+  const mean = heat.reduce((sum, value) => sum + value, 0) / heat.length;
+  const full = Math.max(2 * mean, heat.reduce((most, value) => Math.max(most, value), 0));
   const rows = Math.ceil(t / tilesInRow);
   const picture = new Uint8Array(rows * tile * tilesInRow * tile * 3);
   for (let layer = 0; layer < t; layer++) {
@@ -82,7 +86,8 @@ async function heatMapPng(engine: Engine, model: CtLite, input: Float32Array<Arr
     for (let y = 0; y < tile; y++) {
       for (let x = 0; x < tile; x++) {
         const grey = (input[(z * height + Math.floor((y * height) / tile)) * width + Math.floor((x * width) / tile)]! + 1) * 127.5;
-        const strength = bilinear(heat, layer * h * w, h, w, ((y + 0.5) / tile) * h - 0.5, ((x + 0.5) / tile) * w - 0.5) / largest;
+        const attended = bilinear(heat, layer * h * w, h, w, ((y + 0.5) / tile) * h - 0.5, ((x + 0.5) / tile) * w - 0.5);
+        const strength = Math.max(0, attended - mean) / (full - mean);
         const at = ((Math.floor(layer / tilesInRow) * tile + y) * tilesInRow * tile + (layer % tilesInRow) * tile + x) * 3;
         picture[at] = Math.min(255, grey + 200 * strength);
         picture[at + 1] = grey * (1 - 0.6 * strength);

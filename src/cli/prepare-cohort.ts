@@ -71,7 +71,8 @@ export async function prepareCohort(options: PrepareCohortOptions): Promise<Prep
       if (error) {
         bad.add(job.id);
         progress.note(`left out: ${error.message}`);
-        if (bad.size > MOST_BAD * cohort.scans.length) {
+        // A single bad scan of a handful is left out too, as in training.
+        if (bad.size > Math.max(1, MOST_BAD * cohort.scans.length)) {
           throw new Error(`prepare: ${bad.size} of ${cohort.scans.length} scans are bad, at most a tenth may be; the last: ${error.message}; mend or remove them, then run again to go on`);
         }
       } else {

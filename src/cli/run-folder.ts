@@ -16,6 +16,9 @@ export interface RunConfig {
   source: CohortSource;
   /** True where the scans are the phantom cohort's. */
   phantom: boolean;
+  /** What the first step starts from, for a run that is resumed before its first checkpoint. */
+  init?: string;
+  vocab?: string;
   train: TrainConfig;
 }
 
@@ -36,6 +39,11 @@ export async function readRunConfig(folder: string): Promise<RunConfig> {
   } catch (cause) {
     throw new Error(`${path}: is not valid JSON; restore it or start a new run`, { cause });
   }
+}
+
+/** Removes what a kill in the middle of a write left beside the files: those are whole, it is not. */
+export async function removeLeftovers(folder: string): Promise<void> {
+  for (const { name, kind } of await nodeFiles.list(folder)) if (kind === 'file' && name.endsWith('.tmp')) await nodeFiles.remove(nodeFiles.join(folder, name));
 }
 
 /** A checkpoint by its file or by its run folder. */
@@ -65,7 +73,7 @@ export async function writeRunReport(run: RunReport): Promise<string> {
   const { folder, evaluation, baseline } = run;
   if (evaluation) {
     const brief = (one: Evaluation): object => ({ mean: one.metrics.mean, meanInterval: one.intervals.mean, labels: one.metrics.labels.map(({ roc: _, ...label }, index) => ({ ...label, interval: one.intervals.labels[index] })) });
-    await nodeFiles.writeFile(nodeFiles.join(folder, 'evaluation.json'), json({ student: brief(evaluation), teacherUncompressed: baseline && brief(baseline) }));
+    await nodeFiles.writeFile(nodeFiles.join(folder, 'evaluation.json'), json({ student: evaluation === baseline ? null : brief(evaluation), teacherUncompressed: baseline && brief(baseline) }));
   }
   const path = nodeFiles.join(folder, 'report.html');
   await nodeFiles.writeFile(path, new TextEncoder().encode(renderReport(await reportData(run), await uPlotText())));

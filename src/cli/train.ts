@@ -1,17 +1,17 @@
 /** `ct-lite train`: the main job. Without --data it makes the phantom cohort first. */
 import { join } from 'node:path';
-import { Command, Option } from 'commander';
+import { Command, InvalidArgumentError, Option } from 'commander';
 import { allLabelPrompts, buildVocabulary, loadTokenizer } from '../data/index.ts';
 import type { PresetName } from '../model/index.ts';
 import { presets } from '../model/index.ts';
 import { nodeFiles } from '../platform/node-files.ts';
 import { createProgress } from '../platform/progress.ts';
-import { decodeCheckpoint, evaluateSplit, globalStepOf, makeConfig, scoreScans, shareSteps, STAGES, totalSteps, train, type Evaluation, type RunState, type StageName, type TrainConfig } from '../train/index.ts';
+import { decodeCheckpoint, evaluateSplit, globalStepOf, makeConfig, requireTeacher, scoreScans, shareSteps, STAGES, totalSteps, train, type Evaluation, type RunState, type StageName, type TrainConfig } from '../train/index.ts';
 import { openCohortSession, openNodeEngine, type CohortSession, type CohortSource, type OpenedEngine } from './cohort-session.ts';
 import { Interrupted, interruptSignal } from './interrupt.ts';
 import { wholeNumber } from './options.ts';
 import { writePhantomCohort } from './phantom-cohort.ts';
-import { findCheckpoint, readRunConfig, writeRunConfig, writeRunReport, type RunConfig } from './run-folder.ts';
+import { findCheckpoint, readRunConfig, removeLeftovers, writeRunConfig, writeRunReport, type RunConfig } from './run-folder.ts';
 import { packageVersion } from './versions.ts';
 
 interface TrainFlags {
@@ -22,7 +22,7 @@ interface TrainFlags {
   preset: PresetName;
   stage: StageName | 'all';
   head?: 'sfp' | 'dense';
-  text?: 'report' | 'sentence';
+  text?: 'report' | 'sentence' | 'prompt';
   init?: string;
   resume?: string;
   out?: string;
@@ -48,9 +48,9 @@ export function trainCommand(): Command {
     .addOption(new Option('--preset <name>', 'size of the model').choices(Object.keys(presets)).default('tiny'))
     .addOption(new Option('--stage <name>', 'one stage alone, or all').choices([...STAGES, 'all']).default('all'))
     .addOption(new Option('--head <kind>', 'projection heads: Block Tensor Train or dense').choices(['sfp', 'dense']))
-    .addOption(new Option('--text <unit>', 'texts of the contrastive loss').choices(['report', 'sentence']))
+    .addOption(new Option('--text <unit>', 'texts of the contrastive loss').choices(['report', 'sentence', 'prompt']))
     .option('--init <checkpoint>', 'start from the models of a checkpoint (a file or a run folder)')
-    .option('--resume <run>', 'go on with an interrupted run; its settings hold')
+    .option('--resume <run>', 'go on with an interrupted run; its settings hold, but for --learning-rate')
     .option('--out <folder>', 'run folder; default runs/ and the time')
     .option('--seed <n>', 'the same seed on the same adapter gives the same run', wholeNumber(0, 0x7fffffff), 0)
     .option('--steps <n>', 'optimiser steps over all stages', wholeNumber(1))
@@ -65,7 +65,7 @@ export function trainCommand(): Command {
 
 function positiveNumber(text: string): number {
   const value = Number(text);
-  if (!(value > 0 && Number.isFinite(value))) throw new Error(`--learning-rate must be a positive number, got ${text}`);
+  if (!(value > 0 && Number.isFinite(value))) throw new InvalidArgumentError('It must be a positive number.');
   return value;
 }
 
@@ -79,7 +79,9 @@ async function runTrain(flags: TrainFlags): Promise<void> {
   try {
     const state = await openState(opened, config, flags, session);
     say(`run folder: ${folder}`);
-    if (!flags.resume) await writeRunConfig(folder, config);
+    config.train = state.config;
+    await writeRunConfig(folder, config);
+    if (flags.resume) await removeLeftovers(folder);
     await runStages(opened, state, session, folder, signal);
     await finish(opened, state, session, folder, config, started);
   } finally {
@@ -92,11 +94,12 @@ async function newRun(flags: TrainFlags): Promise<{ folder: string; config: RunC
   const startedAt = new Date().toISOString();
   const folder = flags.out ?? join('runs', startedAt.replace(/\..*$/, '').replaceAll(':', '-'));
   if (await nodeFiles.exists(join(folder, 'config.json'))) throw new Error(`${folder}: holds a run already; go on with it by --resume ${folder}, or choose another --out`);
+  if (flags.stage !== 'all') requireTeacher(flags.stage, flags.init !== undefined);
   const source: CohortSource = flags.data
     ? { data: flags.data, ...(flags.reports && { reports: flags.reports }), ...(flags.labels && { labels: flags.labels }) }
     : { data: join('runs', `phantom-seed${flags.seed}-${flags.patients}+${flags.validationPatients}`) };
   const command = ['node train.js', ...process.argv.slice(2).filter((word, at) => !(at === 0 && word === 'train'))].join(' ');
-  return { folder, config: { version: packageVersion('ct-lite') ?? 'unknown', command, startedAt, source, phantom: !flags.data, train: trainConfig(flags) } };
+  return { folder, config: { version: packageVersion('ct-lite') ?? 'unknown', command, startedAt, source, phantom: !flags.data, ...(flags.init && { init: flags.init }), ...(flags.vocab && { vocab: flags.vocab }), train: trainConfig(flags) } };
 }
 
 function trainConfig(flags: TrainFlags): TrainConfig {
@@ -130,21 +133,25 @@ async function openState({ engine }: OpenedEngine, config: RunConfig, flags: Tra
   if (flags.resume) {
     const file = nodeFiles.join(flags.resume, 'checkpoint.safetensors');
     if (await nodeFiles.exists(file)) {
-      const state = decodeCheckpoint(engine, await nodeFiles.readFile(file), file);
+      const state = decodeCheckpoint(engine, await nodeFiles.readFile(file), file, flags.learningRate === undefined ? {} : { learningRate: flags.learningRate });
       say(`resuming after step ${globalStepOf(state)} of ${totalSteps(state.config)}`);
       return state;
     }
     say('the run has no checkpoint yet; starting from its first step');
+    if (flags.learningRate !== undefined) for (const stage of Object.values(settings.stages)) stage.learningRate = flags.learningRate;
   }
-  if (flags.init) {
-    const file = await findCheckpoint(flags.init);
+  const { init, vocab } = config;
+  if (init) {
+    const file = await findCheckpoint(init);
     const state = decodeCheckpoint(engine, await nodeFiles.readFile(file), file);
     if (state.config.preset !== settings.preset) throw new Error(`--init ${file}: has preset ${state.config.preset}, this run ${settings.preset}; give the same --preset`);
+    if (state.config.head !== settings.head) throw new Error(`--init ${file}: has ${state.config.head} projection heads, this run ${settings.head}; give the same --head`);
+    requireTeacher(first, state.teacher !== null);
     state.optimizer?.dispose();
     return { ...state, config: settings, optimizer: null, position: { stage: first, step: 0 } };
   }
   const texts = cohort.scans.filter(({ split }) => split === 'train').map(({ report }) => report);
-  const vocabulary = flags.vocab ? new TextDecoder().decode(await nodeFiles.readFile(flags.vocab)) : buildVocabulary([...texts, ...allLabelPrompts()], { minCount: 1 });
+  const vocabulary = vocab ? new TextDecoder().decode(await nodeFiles.readFile(vocab)) : buildVocabulary([...texts, ...allLabelPrompts()], { minCount: 1 });
   return { config: settings, vocabulary, tokenizer: loadTokenizer({ vocabTxt: vocabulary }), position: { stage: first, step: 0 }, teacher: null, student: null, projectors: null, optimizer: null };
 }
 
@@ -182,6 +189,7 @@ async function finish(opened: OpenedEngine, state: RunState, session: CohortSess
   const evaluation = await evaluate('student');
   const seconds = (performance.now() - started) / 1000;
   const parameters = (state.student ?? state.teacher)!.parameterCount;
+  if (baseline && !evaluation) warnings.push('There is no student yet: the figures below are of the teacher, on uncompressed input.');
   const report = await writeRunReport({ folder, config, adapter: opened, cohort, volumes, parameters, seconds, evaluation: evaluation ?? baseline, baseline, warnings });
   for (const warning of warnings) say(warning);
   if (baseline) print(`teacher, uncompressed: ${summary(baseline)}`);

@@ -1,4 +1,4 @@
-import type { Engine, Tensor } from '../autograd/index.ts';
+import { noGrad, ops, type Engine, type Tensor } from '../autograd/index.ts';
 import { Bert, type TextBatch } from './bert.ts';
 import { ConvStemViT, type EncoderOutput } from './encoder.ts';
 import { Linear } from './layers/linear.ts';
@@ -47,6 +47,25 @@ export class CtLite extends Module {
   /** Texts → embeddings [B, latent], not yet normalised. */
   encodeText(texts: TextBatch): Tensor {
     return this.textHead.forward(this.text.forward(texts));
+  }
+
+  /**
+   * Subtracts the mean of a batch's embeddings from the biases of the heads [O]: after every step of contrastive training, as
+   * DINO centres its targets (Caron et al. 2021).
+   *
+   * Young towers map all inputs to nearly one direction (cosine above 0.99). A contrastive loss then moves what all inputs
+   * share, and collapses or idles for hundreds of steps before it finds what differs. `images` [B, latent], `texts` [J, latent],
+   * not normalised.
+   */
+  centerHeads(images: Tensor, texts: Tensor): void {
+    const { engine } = images;
+    noGrad(() =>
+      engine.scope(() => {
+        for (const [head, embeddings] of [[this.imageHead, images], [this.textHead, texts]] as const) {
+          engine.device.copy(ops.sub(head.bias, ops.mean(embeddings, { dim: 0 })).view, head.bias.view);
+        }
+      }),
+    );
   }
 }
 

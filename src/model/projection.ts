@@ -6,6 +6,8 @@ import type { HeadConfig } from './presets.ts';
 /** A projection head: features [B, C] → embedding [B, latent], before the L2 normalisation that the loss does. */
 export interface ProjectionHead extends Module {
   forward(x: Tensor): Tensor;
+  /** [latent] */
+  readonly bias: Tensor;
   /** Learning-rate factor by parameter name; 1 where not named (MODEL §2). */
   learningRateFactors(): Map<Tensor, number>;
 }

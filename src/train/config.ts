@@ -24,8 +24,11 @@ export interface TrainConfig {
   head: 'sfp' | 'dense';
   /** Starts the student from the teacher's weights where both have the same shape [O]. */
   studentFromTeacher: boolean;
-  /** Texts of the contrastive loss: whole reports, or sentences drawn from them, matched to every scan that has them [O]. */
-  text: { unit: 'report' | 'sentence'; sentencesPerScan: number; maxTokens: number };
+  /**
+   * Texts of the contrastive loss: whole reports; or sentences drawn from them, matched to every scan that has them [O]; or the
+   * 36 label prompts, matched by the labels [O] (what CT-CLIP calls vocabulary fine-tuning), which needs a labelled cohort.
+   */
+  text: { unit: 'report' | 'sentence' | 'prompt'; sentencesPerScan: number; maxTokens: number };
   /** Weight of FAST beside SigLIP in the align stage, and of its four terms (MODEL §4: all 1). */
   fastWeight: number;
   fast: { style: number; position: number; channel: number; feature: number };

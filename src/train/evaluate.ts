@@ -65,6 +65,7 @@ export async function scoreScans(scans: readonly CohortScan[], options: ScoreOpt
     const group = scans.slice(first, first + batch);
     const input = await next;
     next = volumes.batch(scans.slice(first + batch, first + 2 * batch), () => quality);
+    next.catch(() => {}); // awaited in the next round; until then a failure must not count as unhandled
     const embeddings = await embedVolumes(engine, model, input, shape);
     group.forEach((scan, row) => {
       scores.set(scoreLabels(embeddings[row]!, prompts), (first + row) * LABELS.length);

@@ -27,6 +27,11 @@ export interface RunState {
   optimizer: AdamW | null;
 }
 
+/** @throws where the stage distils a teacher and there is none. */
+export function requireTeacher(stage: StageName, hasTeacher: boolean): void {
+  if (stage === 'fast' && !hasTeacher) throw new Error('train: stage "fast" needs a teacher; run stage "teacher" first or give --init a checkpoint that has one');
+}
+
 /** The models a stage trains and reads. Made when first needed, each from its own seed. */
 export function prepareStage(engine: Engine, state: RunState, stage: StageName): void {
   const { config, tokenizer } = state;
@@ -34,7 +39,7 @@ export function prepareStage(engine: Engine, state: RunState, stage: StageName):
   const make = (seed: number): CtLite =>
     new CtLite(engine, preset, { vocabularySize: tokenizer.vocabularySize, seed, head: config.head, logitBias: config.logitBias });
   if (stage === 'teacher') state.teacher ??= make(config.seed);
-  if (stage === 'fast' && !state.teacher) throw new Error('train: stage "fast" needs a teacher; run stage "teacher" first or give --init a checkpoint that has one');
+  requireTeacher(stage, state.teacher !== null);
   if (stage !== 'teacher') {
     const fresh = !state.student;
     state.student ??= make(config.seed + 1);
@@ -105,38 +110,65 @@ export async function encodeCheckpoint(engine: Engine, state: RunState): Promise
 }
 
 /**
- * Restores a run from a checkpoint. Throws naming the file where it is no checkpoint of this software, of a later version, or
- * has tensors missing, unknown or of another shape.
+ * Restores a run from a checkpoint. `learningRate` replaces the peak of every stage. Throws naming the file where it is no
+ * checkpoint of this software, of a later version, or has tensors missing, unknown or of another shape; nothing is left on the GPU then.
  */
-export function decodeCheckpoint(engine: Engine, bytes: Uint8Array, name: string): RunState {
+export function decodeCheckpoint(engine: Engine, bytes: Uint8Array, name: string, { learningRate }: { learningRate?: number } = {}): RunState {
   const { tensors, metadata } = decodeSafetensors(bytes, name);
   if (metadata.format !== CHECKPOINT_FORMAT) throw new Error(`${name}: is no CT-Lite checkpoint (its metadata has no format "${CHECKPOINT_FORMAT}"); give a checkpoint.safetensors that ct-lite train wrote`);
   if (Number(metadata.version) > CHECKPOINT_VERSION) throw new Error(`${name}: has checkpoint version ${metadata.version}, this software reads up to ${CHECKPOINT_VERSION}; update ct-lite`);
   const config = parse<TrainConfig>(metadata.config, name, 'config');
   const position = parse<Position>(metadata.position, name, 'position');
-  if (!presets[config.preset]) throw new Error(`${name}: names an unknown preset "${config.preset}"`);
+  if (!Object.hasOwn(presets, config.preset)) throw new Error(`${name}: names an unknown preset "${config.preset}"`);
   if (!STAGES.includes(position.stage)) throw new Error(`${name}: names an unknown stage "${position.stage}"`);
+  if (!config.stages?.[position.stage] || !Number.isSafeInteger(position.step)) throw new Error(`${name}: its position (${metadata.position}) fits no stage of its config; the checkpoint is damaged`);
+  if (learningRate !== undefined) for (const stage of Object.values(config.stages)) stage.learningRate = learningRate;
   const vocabulary = metadata.vocabulary ?? '';
-  const tokenizer = loadTokenizer({ vocabTxt: vocabulary });
+  const state: RunState = { config, vocabulary, tokenizer: named(name, () => loadTokenizer({ vocabTxt: vocabulary })), position, teacher: null, student: null, projectors: null, optimizer: null };
+  try {
+    restore(engine, state, tensors, name);
+    if (Object.keys(tensors).some((key) => key.startsWith('optimizer.'))) restoreOptimizer(engine, state, tensors, Number(metadata.optimizerSteps), name);
+    return state;
+  } catch (error) {
+    for (const held of [state.teacher, state.student, state.projectors, state.optimizer]) held?.dispose();
+    throw error;
+  }
+}
+
+/** Makes the models that the checkpoint holds and fills them. */
+function restore(engine: Engine, state: RunState, tensors: Record<string, SafetensorsTensor>, file: string): void {
+  const { config, tokenizer } = state;
   const has = (prefix: string): boolean => Object.keys(tensors).some((key) => key.startsWith(prefix));
-  const options = { vocabularySize: tokenizer.vocabularySize, seed: config.seed, head: config.head, logitBias: config.logitBias };
-  const state: RunState = { config, vocabulary, tokenizer, position, teacher: null, student: null, projectors: null, optimizer: null };
-  if (has('teacher.')) state.teacher = new CtLite(engine, presets[config.preset], options);
-  if (has('student.')) state.student = new CtLite(engine, presets[config.preset], options);
+  const make = (): CtLite => new CtLite(engine, presets[config.preset], { vocabularySize: tokenizer.vocabularySize, seed: config.seed, head: config.head, logitBias: config.logitBias });
+  if (has('teacher.')) state.teacher = make();
+  if (has('student.')) state.student = make();
   if (has('projectors.')) {
     const { width } = presets[config.preset].encoder;
     state.projectors = new FastProjectors(engine, width, width, config.seed);
   }
-  for (const [prefix, model] of [['teacher', state.teacher], ['student', state.student], ['projectors', state.projectors]] as const) {
-    if (model) fill(model.namedParameters(prefix), tensors, name);
+  const targets = new Map([...(state.teacher?.namedParameters('teacher') ?? []), ...(state.student?.namedParameters('student') ?? []), ...(state.projectors?.namedParameters('projectors') ?? [])]);
+  if (!targets.size) throw new Error(`${file}: holds no model; the checkpoint is incomplete`);
+  const unknown = Object.keys(tensors).find((key) => !targets.has(key) && !key.startsWith('optimizer.'));
+  if (unknown !== undefined) throw new Error(`${file}: tensor "${unknown}" belongs to no part of the model; the checkpoint is of another preset or software`);
+  fill(targets, tensors, file);
+}
+
+function restoreOptimizer(engine: Engine, state: RunState, tensors: Record<string, SafetensorsTensor>, steps: number, file: string): void {
+  const entries = Object.entries(tensors).filter(([key]) => key.startsWith('optimizer.'));
+  const moments = Object.fromEntries(entries.map(([key, { data }]) => [key.slice('optimizer.'.length), Float32Array.from(data as Float32Array)]));
+  named(file, () => {
+    prepareStage(engine, state, state.position.stage);
+    state.optimizer!.load(moments, steps);
+  });
+}
+
+/** Puts the file before the message of whatever `work` throws. */
+function named<T>(file: string, work: () => T): T {
+  try {
+    return work();
+  } catch (cause) {
+    throw new Error(`${file}: ${(cause as Error).message}`, { cause });
   }
-  if (has('optimizer.')) {
-    prepareStage(engine, state, position.stage);
-    const entries = Object.entries(tensors).filter(([key]) => key.startsWith('optimizer.'));
-    const moments = Object.fromEntries(entries.map(([key, { data }]) => [key.slice('optimizer.'.length), Float32Array.from(data as Float32Array)]));
-    state.optimizer!.load(moments, Number(metadata.optimizerSteps));
-  }
-  return state;
 }
 
 function fill(targets: Map<string, Tensor>, tensors: Record<string, SafetensorsTensor>, file: string): void {
@@ -152,7 +184,9 @@ function fill(targets: Map<string, Tensor>, tensors: Record<string, SafetensorsT
 
 function parse<T>(text: string | undefined, file: string, field: string): T {
   try {
-    return JSON.parse(text ?? '') as T;
+    const value = JSON.parse(text ?? '') as T | null;
+    if (typeof value !== 'object' || value === null) throw new Error('no object');
+    return value;
   } catch {
     throw new Error(`${file}: its "${field}" cannot be read; the checkpoint is damaged`);
   }

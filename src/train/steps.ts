@@ -27,8 +27,16 @@ export interface StepResult {
 
 const stageSeeds: Record<StageName, number> = { teacher: 1, fast: 2, align: 3 };
 
+/** What the input of a step is drawn from. */
+export interface StepSource {
+  scans: readonly CohortScan[];
+  /** Of the sentences of these scans' reports. */
+  frequencies: ReadonlyMap<string, number>;
+  volumes: VolumeStore;
+}
+
 /** Draws and decodes the input of a step. */
-export async function loadStep(config: TrainConfig, stage: StageName, step: number, train: readonly CohortScan[], volumes: VolumeStore, hasTeacher: boolean): Promise<StepInput> {
+export async function loadStep(config: TrainConfig, stage: StageName, step: number, { scans: train, frequencies, volumes }: StepSource, hasTeacher: boolean): Promise<StepInput> {
   const seed = config.seed * 1000 + stageSeeds[stage];
   const batch = Math.min(config.batch, train.length);
   const scans = batchIndices(seed, step, batch, train.length).map((index) => train[index]!);
@@ -39,7 +47,7 @@ export async function loadStep(config: TrainConfig, stage: StageName, step: numb
     batch,
     raw: needsRaw ? await volumes.batch(scans, () => null) : null,
     jpeg: stage === 'teacher' ? null : await volumes.batch(scans, (row) => qualities[row]!),
-    texts: stage === 'fast' ? null : drawTexts(scans, config.text, seed, step),
+    texts: stage === 'fast' ? null : drawTexts(scans, frequencies, config.text, seed, step),
   };
 }
 
@@ -49,10 +57,11 @@ export async function runStep(engine: Engine, state: RunState, stage: StageName,
   const { steps, learningRate: peak } = config.stages[stage]!;
   const rate = learningRate(step, { peak, steps });
   return engine.scope(async () => {
-    const losses = stageLosses(engine, state, stage, input);
+    const { losses, recenter } = stageLosses(engine, state, stage, input);
     await losses.loss!.backward();
     const norm = optimizer!.step(rate / peak);
     optimizer!.zeroGrad();
+    recenter();
     const names = Object.keys(losses);
     const values = await noGrad(() => ops.concat([...names.map((name) => ops.reshape(losses[name]!, [1])), norm], { dim: 0 })).toArray();
     return {
@@ -63,28 +72,45 @@ export async function runStep(engine: Engine, state: RunState, stage: StageName,
   });
 }
 
-function stageLosses(engine: Engine, state: RunState, stage: StageName, input: StepInput): Record<string, Tensor> {
+/** The mean of fewer embeddings is too nearly each of them: what is left of one is zero, and of two each other's opposite. */
+const leastToCenter = 4;
+
+interface StageLosses {
+  /** `loss` is what is minimised; the rest its terms. */
+  losses: Record<string, Tensor>;
+  /** Run after the update; see CtLite.centerHeads. */
+  recenter: () => unknown;
+}
+
+function stageLosses(engine: Engine, state: RunState, stage: StageName, input: StepInput): StageLosses {
   const { config, teacher, student } = state;
   const shape = [input.batch, 1, ...presets[config.preset].grid.shape];
   const upload = (values: Float32Array<ArrayBuffer>): Tensor => engine.tensor(values, shape);
-  if (stage === 'teacher') return { loss: contrastive(state, teacher!, teacher!.encodeImage(upload(input.raw!)).embedding, input.texts!) };
+  if (stage === 'teacher') {
+    const { loss, recenter } = contrastive(state, teacher!, teacher!.encodeImage(upload(input.raw!)).embedding, input.texts!);
+    return { losses: { loss }, recenter };
+  }
 
   const target = input.raw && teacher ? noGrad(() => engine.scope(() => teacher.vision.forward(upload(input.raw!)).taps)) : null;
   const output = stage === 'fast' ? student!.vision.forward(upload(input.jpeg!)) : student!.encodeImage(upload(input.jpeg!));
   const losses: Record<string, Tensor> = {};
   if (target) Object.assign(losses, distillation(state, output, target));
-  if (stage === 'fast') return { loss: losses.fast!, ...losses };
-  losses.sigLip = contrastive(state, student!, (output as ReturnType<CtLite['encodeImage']>).embedding, input.texts!);
-  return { loss: target ? ops.add(losses.sigLip, ops.mul(losses.fast!, config.fastWeight)) : losses.sigLip, ...losses };
+  if (stage === 'fast') return { losses: { loss: losses.fast!, ...losses }, recenter: () => {} };
+  const { loss: sigLip, recenter } = contrastive(state, student!, (output as ReturnType<CtLite['encodeImage']>).embedding, input.texts!);
+  const loss = target ? ops.add(sigLip, ops.mul(losses.fast!, config.fastWeight)) : sigLip;
+  return { losses: { loss, sigLip, ...losses }, recenter };
 }
 
-function contrastive({ config, tokenizer }: RunState, model: CtLite, images: Tensor, { texts, matches }: StepTexts): Tensor {
+function contrastive({ config, tokenizer }: RunState, model: CtLite, images: Tensor, { texts, matches }: StepTexts): { loss: Tensor; recenter: () => unknown } {
   const embeddings = model.encodeText(tokenize(tokenizer, texts, config.text.maxTokens));
-  return ops.sigLipLoss(images, embeddings, model.logScale, model.logitBias, { matches });
+  const loss = ops.sigLipLoss(images, embeddings, model.logScale, model.logitBias, { matches });
+  const enough = images.shape[0]! >= leastToCenter && texts.length >= leastToCenter;
+  return { loss, recenter: () => (enough ? model.centerHeads(images, embeddings) : undefined) };
 }
 
 function distillation({ config, projectors }: RunState, output: EncoderOutput, target: EncoderOutput['taps']): Record<string, Tensor> {
   const { total, terms } = fastLoss({ student: output.taps, teacher: target, projectors: projectors!.taps }, { weights: config.fast });
   const weighed = Object.entries(terms).filter((entry): entry is [string, Tensor] => entry[1] !== null);
-  return { fast: total, ...Object.fromEntries(weighed) };
+  // The terms before their sum: the first that is not finite is the cause.
+  return { ...Object.fromEntries(weighed), fast: total };
 }

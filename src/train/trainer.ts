@@ -6,6 +6,7 @@ import { STAGES, totalSteps, type StageName } from './config.ts';
 import { evaluateSplit, scoreScans } from './evaluate.ts';
 import { endStage, encodeCheckpoint, prepareStage, type RunState } from './run-state.ts';
 import { loadStep, runStep, type StepInput, type StepResult } from './steps.ts';
+import { sentenceFrequencies } from './texts.ts';
 import type { VolumeStore } from './volumes.ts';
 
 /** One line of metrics.jsonl. */
@@ -53,8 +54,8 @@ export const METRICS_FILE = 'metrics.jsonl';
 
 /** A loss that is NaN or infinite. Names the step, the term and the last good checkpoint. */
 export class DivergedError extends Error {
-  constructor(globalStep: number, stage: StageName, term: string, value: number, lastGood: string) {
-    super(`train: step ${globalStep} (stage ${stage}): ${term} is ${value}; last good checkpoint: ${lastGood}. Lower the learning rate (--learning-rate) and resume from it with --resume`);
+  constructor(globalStep: number, stage: StageName, term: string, value: number, lastGood: string | null) {
+    super(`train: step ${globalStep} (stage ${stage}): ${term} is ${value}; last good checkpoint: ${lastGood ?? 'none yet'}. ${lastGood ? 'Go on from it with --resume and' : 'Start again with'} a lower --learning-rate`);
     this.name = 'DivergedError';
   }
 }
@@ -67,12 +68,16 @@ export async function train(engine: Engine, state: RunState, cohort: Cohort, hos
   const { config } = state;
   const trainScans = cohort.scans.filter(({ split }) => split === 'train');
   const validationScans = cohort.splitTooSmall ? trainScans : cohort.scans.filter(({ split }) => split === 'validation');
+  const source = { scans: trainScans, frequencies: sentenceFrequencies(trainScans), volumes: host.volumes };
   const metrics = new MetricsLog(host);
+  if (!trainScans.length) throw new Error('train: the cohort has no training scans; give more scans, or mend those that were skipped');
   await metrics.rewindTo(globalStepOf(state));
-  let saved = '(none yet)';
+  const place = (): string => `${host.files.join(host.folder, CHECKPOINT_FILE)} (step ${globalStepOf(state)})`;
+  // A run that starts past its first step was read from its checkpoint.
+  let saved = globalStepOf(state) > 0 ? place() : null;
   const save = async (): Promise<void> => {
     await host.files.writeFile(host.files.join(host.folder, CHECKPOINT_FILE), await encodeCheckpoint(engine, state));
-    saved = `${host.files.join(host.folder, CHECKPOINT_FILE)} (step ${globalStepOf(state)})`;
+    saved = place();
   };
 
   const stages = STAGES.filter((stage) => config.stages[stage]);
@@ -85,7 +90,7 @@ export async function train(engine: Engine, state: RunState, cohort: Cohort, hos
     }
     prepareStage(engine, state, stage);
     const load = (step: number): Promise<StepInput> => {
-      const input = loadStep(config, stage, step, trainScans, host.volumes, state.teacher !== null);
+      const input = loadStep(config, stage, step, source, state.teacher !== null);
       input.catch(() => {}); // awaited at its step; until then a failure must not count as unhandled
       return input;
     };
@@ -140,7 +145,7 @@ async function validate(engine: Engine, state: RunState, stage: StageName, scans
   return mean.auroc;
 }
 
-function checkFinite({ losses, gradientNorm }: StepResult, globalStep: number, stage: StageName, saved: string): void {
+function checkFinite({ losses, gradientNorm }: StepResult, globalStep: number, stage: StageName, saved: string | null): void {
   // The terms before their sum: the first that is not finite is the cause.
   const { loss, ...terms } = losses;
   for (const [term, value] of [...Object.entries(terms), ['loss', loss!], ['gradient norm', gradientNorm]] as [string, number][]) {

@@ -26,7 +26,9 @@ export class VolumeStore {
       return known;
     }
     const decoding = this.decode(scan);
-    decoding.catch(() => this.cache.delete(scan.id));
+    decoding.catch(() => {
+      if (this.cache.get(scan.id) === decoding) this.cache.delete(scan.id);
+    });
     this.cache.set(scan.id, decoding);
     if (this.cache.size > this.budget) this.cache.delete(this.cache.keys().next().value!);
     return decoding;

@@ -21,7 +21,7 @@ export interface PhantomReport {
  * A text tower trained from nothing on a few hundred reports can only understand prompts that it has read.
  */
 const PLAIN_IN_FINDINGS = 0.25;
-const PLAIN_IN_IMPRESSION = 0.5;
+const PLAIN_IN_IMPRESSION = 0.8;
 
 const MEDIASTINAL: readonly Label[] = [
   'Medical material', 'Cardiomegaly', 'Pericardial effusion', 'Arterial wall calcification', 'Coronary artery wall calcification', 'Hiatal hernia', 'Lymphadenopathy',

@@ -1,0 +1,177 @@
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { decode as decodePng } from 'fast-png';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { LABELS, writeNiftiGz } from '../../../src/data/index.ts';
+import { decodeSafetensors, encodeSafetensors } from '../../../src/train/index.ts';
+import { buildCommandLine, type CommandLine, type Finished } from '../../support/command-line.ts';
+
+const limit = 180_000;
+
+/** A body of water in air with a lung of its own size: enough to pass for a chest. */
+function scanBytes(n: number): Uint8Array {
+  const shape: [number, number, number] = [12, 40, 40];
+  const hu = new Int16Array(12 * 40 * 40).map((_, at) => {
+    const [y, x] = [Math.floor(at / 40) % 40, at % 40];
+    const lung = Math.hypot(y - 20, Math.abs(x - 20) - 8) < 4 + (n % 3);
+    return Math.hypot(y - 20, x - 20) > 17 ? -1000 : lung ? -800 : 40 + 3 * n;
+  });
+  return writeNiftiGz({ hu, shape, spacingMm: [25, 8, 8] }, { level: 1 });
+}
+
+describe('the command line', () => {
+  let command: CommandLine;
+  let cwd: string;
+  const at = (...parts: string[]): string => join(cwd, ...parts);
+  const run = (...args: string[]): Promise<Finished> => command.run(args, { cwd });
+  const parse = (...args: string[]): Promise<Finished> => command.run(args, { cwd, gpu: false });
+  const trainOn = (data: string, out: string, ...more: string[]): Promise<Finished> => run('train', '--data', data, '--steps', '3', '--batch', '2', '--out', out, ...more);
+
+  /** A cohort of `count` scans of which the first `bad` are cut in the middle of their gzip stream. */
+  function makeCohort(name: string, count: number, bad: number): void {
+    mkdirSync(at(name));
+    const ids = Array.from({ length: count }, (_, n) => `scan${String(n).padStart(2, '0')}`);
+    ids.forEach((id, n) => {
+      const bytes = scanBytes(n);
+      writeFileSync(at(name, `${id}.nii.gz`), n < bad ? bytes.subarray(0, bytes.length / 2) : bytes);
+    });
+    writeFileSync(at(name, 'reports.csv'), ['VolumeName,Findings_EN', ...ids.map((id, n) => `${id}.nii.gz,"${n % 2 ? 'There is an effusion.' : 'No effusion.'} The heart is normal."`)].join('\n'));
+    writeFileSync(at(name, 'labels.csv'), [['VolumeName', ...LABELS].join(','), ...ids.map((id, n) => [`${id}.nii.gz`, ...LABELS.map((_, label) => (n + label) % 2)].join(','))].join('\n'));
+  }
+
+  beforeAll(async () => {
+    cwd = mkdtempSync(join(tmpdir(), 'ct-lite-cli-'));
+    command = await buildCommandLine('cli');
+    makeCohort('one-bad', 11, 1);
+    makeCohort('two-bad', 11, 2);
+    writeFileSync(at('notes.txt'), 'this is no scan\n');
+    const { code, err } = await trainOn('one-bad', 'run');
+    expect(code, err).toBe(0);
+    expect(err).toMatch(/skipped scan00: .*scan00/);
+    expect(err).toContain('1 of 11 scans skipped');
+  }, limit);
+
+  afterAll(async () => {
+    await command.remove();
+    rmSync(cwd, { recursive: true, force: true });
+  });
+
+  /** Exit code 1 and one error of one line, no stack. */
+  function expectError({ code, err }: Finished, ...parts: (string | RegExp)[]): void {
+    expect(code, err).toBe(1);
+    const errors = err.split('\n').filter((line) => line.startsWith('error: '));
+    expect(errors, err).toHaveLength(1);
+    expect(err).not.toMatch(/^\s+at .*\.js:\d+/m);
+    for (const part of parts) expect(errors[0]).toMatch(part);
+  }
+
+  it('one bad scan is named and counted in the report', () => {
+    const report = readFileSync(at('run', 'report.html'), 'utf8');
+    expect(report).toContain('scan00');
+    expect(existsSync(at('run', 'checkpoint.safetensors'))).toBe(true);
+  });
+
+  it('more than a tenth bad scans stop train and prepare', async () => {
+    expectError(await trainOn('two-bad', 'none'), /2 of 11 scans cannot be read, more than a tenth; first: .*scan0/);
+    expect(existsSync(at('none'))).toBe(false);
+    expectError(await parse('prepare', '--data', 'two-bad', '--out', 'prepared-two'), /2 of 11 scans are bad/);
+  }, limit);
+
+  it('prepare leaves one bad scan out, goes on where it was, and its volumes predict', async () => {
+    const first = await parse('prepare', '--data', 'one-bad', '--out', 'prepared');
+    expect(first.code, first.err).toBe(0);
+    expect(first.out).toContain('10 scans in prepared; 1 bad, left out');
+    expect((await parse('prepare', '--data', 'one-bad', '--out', 'prepared')).out).toContain('10 of them were there already');
+    const { code, out, err } = await run('predict', at('prepared', 'compressed', 'scan03.zip'), '--checkpoint', 'run', '--json');
+    expect(code, err).toBe(0);
+    expect(Object.keys((JSON.parse(out) as { findings: object }).findings)).toEqual([...LABELS]);
+  }, limit);
+
+  it('predict writes 18 probabilities and a heat map', async () => {
+    const { code, out, err } = await run('predict', at('one-bad', 'scan05.nii.gz'), '--checkpoint', 'run', '--heat-map', 'heat.png', '--json');
+    expect(code, err).toBe(0);
+    const values = Object.values((JSON.parse(out) as { findings: Record<string, number> }).findings);
+    expect(values).toHaveLength(18);
+    expect(values.every((value) => value > 0 && value < 1)).toBe(true);
+    const { width, height, channels } = decodePng(readFileSync(at('heat.png')));
+    expect([width % 256, height % 256, channels]).toEqual([0, 0, 3]);
+  }, limit);
+
+  it('eval prints JSON of every label', async () => {
+    const { code, out, err } = await run('eval', '--checkpoint', 'run', '--data', 'one-bad', '--split', 'all', '--json');
+    expect(code, err).toBe(0);
+    const { mean, labels } = JSON.parse(out) as { mean: { auroc: number; aurocLabels: number }; labels: unknown[] };
+    expect(labels).toHaveLength(18);
+    expect(mean.aurocLabels).toBe(18);
+    expect(mean.auroc).toBeGreaterThanOrEqual(0);
+  }, limit);
+
+  it('data that are not there or have no usable CSV', async () => {
+    expectError(await trainOn('nowhere', 'none'), /nowhere: the folder is missing; give the folder with the scans/);
+    writeFileSync(at('bad.csv'), 'Name,Text\nscan01,hello\n');
+    expectError(await trainOn('one-bad', 'none', '--reports', at('bad.csv')), /bad\.csv.*VolumeName/);
+    expectError(await trainOn('one-bad', 'none', '--reports', at('absent.csv')), /absent\.csv: the file is missing/);
+    writeFileSync(at('unknown.csv'), 'VolumeName,Findings_EN\nother.nii.gz,hello\n');
+    expectError(await trainOn('one-bad', 'none', '--reports', at('unknown.csv')), /no scan has a report.*scan.*other/);
+    expect(existsSync(at('none'))).toBe(false);
+  }, limit);
+
+  it('a run folder that is taken, that holds no run or cannot be written', async () => {
+    const before = readFileSync(at('run', 'config.json'));
+    expectError(await trainOn('one-bad', 'run'), /run: holds a run already; go on with it by --resume run, or choose another --out/);
+    expect(readFileSync(at('run', 'config.json'))).toEqual(before);
+    expectError(await run('train', '--resume', 'one-bad'), /one-bad: holds no run \(no config\.json\)/);
+    expectError(await trainOn('one-bad', join('notes.txt', 'run')), /notes\.txt.*(ENOTDIR|not a folder)/);
+  }, limit);
+
+  // The superuser may write anywhere.
+  it.skipIf(process.getuid?.() === 0)('a run folder in a read-only folder', async () => {
+    mkdirSync(at('locked'));
+    chmodSync(at('locked'), 0o500);
+    expectError(await trainOn('one-bad', join('locked', 'run')), /locked.*EACCES/);
+  }, limit);
+
+  it('checkpoints that are cut, foreign or missing', async () => {
+    const scan = at('one-bad', 'scan05.nii.gz');
+    const good = readFileSync(at('run', 'checkpoint.safetensors'));
+    writeFileSync(at('cut.safetensors'), good.subarray(0, good.length / 2));
+    expectError(await run('predict', scan, '--checkpoint', 'cut.safetensors'), /cut\.safetensors: the file is damaged/);
+    writeFileSync(at('foreign.safetensors'), encodeSafetensors({ weight: { dtype: 'F32', shape: [1], data: new Float32Array(1) } }));
+    expectError(await run('predict', scan, '--checkpoint', 'foreign.safetensors'), /foreign\.safetensors: is no CT-Lite checkpoint/);
+    expectError(await run('eval', '--data', 'one-bad', '--checkpoint', 'foreign.safetensors'), /foreign\.safetensors: is no CT-Lite checkpoint/);
+    expectError(await run('predict', scan, '--checkpoint', 'absent.safetensors'), /absent\.safetensors: there is no such checkpoint/);
+    mkdirSync(at('broken'));
+    writeFileSync(at('broken', 'config.json'), readFileSync(at('run', 'config.json')));
+    writeFileSync(at('broken', 'checkpoint.safetensors'), good.subarray(0, 1000));
+    expectError(await run('train', '--resume', 'broken'), /broken.checkpoint\.safetensors: the file is damaged/);
+    expect(decodeSafetensors(readFileSync(at('run', 'checkpoint.safetensors')), 'run').metadata.format).toBe('ct-lite-checkpoint');
+  }, limit);
+
+  it('scans that are none', async () => {
+    expectError(await run('predict', 'notes.txt', '--checkpoint', 'run'), /notes\.txt: a scan must be NIfTI/);
+    expectError(await run('predict', at('one-bad', 'scan00.nii.gz'), '--checkpoint', 'run'), /scan00\.nii\.gz/);
+    expectError(await run('predict', 'absent.nii.gz', '--checkpoint', 'run'), /absent\.nii\.gz.*no such file/);
+  }, limit);
+
+  it('a stage without the teacher it distils', async () => {
+    expectError(await trainOn('one-bad', 'none', '--stage', 'fast'), /stage "fast" needs a teacher; run stage "teacher" first or give --init/);
+    expect(existsSync(at('none'))).toBe(false);
+    const teacher = await trainOn('one-bad', 'teacher', '--stage', 'teacher');
+    expect(teacher.code, teacher.err).toBe(0);
+    expect((JSON.parse(readFileSync(at('teacher', 'evaluation.json'), 'utf8')) as { student: unknown }).student).toBeNull();
+    expectError(await run('predict', at('one-bad', 'scan05.nii.gz'), '--checkpoint', 'teacher'), /holds no student yet/);
+    const fast = await trainOn('one-bad', 'fast', '--stage', 'fast', '--init', 'teacher');
+    expect(fast.code, fast.err).toBe(0);
+    expectError(await trainOn('one-bad', 'none', '--init', 'teacher', '--head', 'dense'), /has sfp projection heads, this run dense/);
+    expect(existsSync(at('none'))).toBe(false);
+  }, limit);
+
+  it('wrong usage ends with 2 and a hint at --help', async () => {
+    for (const args of [['train', '--learning-rate', 'abc'], ['train', '--learning-rate', '-1'], ['train', '--steps', '0'], ['train', '--preset', 'huge'], ['train', '--quality', '101'], ['predict'], ['nonsense'], ['train', '--unknown']]) {
+      const { code, err } = await parse(...args);
+      expect(code, `${args.join(' ')}: ${err}`).toBe(2);
+      expect(err).toContain('--help');
+    }
+  }, limit);
+});

@@ -1,0 +1,116 @@
+/** A run of the smallest preset on volumes made in memory: what the tests of the training loop share. */
+import type { Engine } from '../../../src/autograd/index.ts';
+import { allLabelPrompts, buildVocabulary, initJpegCodec, LABELS, loadTokenizer, type Cohort, type CohortScan, type FileSystem } from '../../../src/data/index.ts';
+import { presets } from '../../../src/model/index.ts';
+import { nodeJpegWasm } from '../../../src/platform/node-jpeg.ts';
+import { STAGES, type TrainConfig } from '../../../src/train/config.ts';
+import { CHECKPOINT_FILE, decodeCheckpoint, METRICS_FILE, parseMetrics, train, VolumeStore, type RunState, type StepRecord, type TrainerHost } from '../../../src/train/index.ts';
+import type { TrainingOutcome } from '../../../src/train/trainer.ts';
+import { gaussian, seededRandom, uniform } from '../../../src/train/sampler.ts';
+import { memoryFiles } from '../../unit/data/memory-files.ts';
+
+export const folder = 'run';
+const { shape } = presets.tiny.grid;
+
+/** Every number stands here, so that a change of the defaults moves no pinned value. */
+export function tinyConfig(changes: Partial<TrainConfig> = {}): TrainConfig {
+  return {
+    preset: 'tiny', seed: 7, batch: 2, head: 'sfp', quality: 75, trainQuality: [40, 90], studentFromTeacher: false, logitBias: -2,
+    stages: { teacher: { steps: 3, learningRate: 1e-3 }, fast: { steps: 3, learningRate: 5e-4 }, align: { steps: 3, learningRate: 5e-4 } },
+    text: { unit: 'sentence', sentencesPerScan: 2, maxTokens: 16 },
+    fastWeight: 0.5,
+    fast: { style: 1, position: 1, channel: 1, feature: 1 },
+    optimizer: { weightDecay: 0.05, betas: [0.9, 0.98], clip: 1, textFactor: 0.1, logitFactor: 10 },
+    checkpointEvery: 100, validateEvery: 100,
+    ...changes,
+  };
+}
+
+/** Four training and two validation scans; labels and reports say which half of the volume is bright. */
+export function tinyCohort(): Cohort {
+  const scans = Array.from({ length: 6 }, (_, n): CohortScan => {
+    const bright = n % 2;
+    return {
+      id: `scan${n}`, patientId: `patient${n}`, reportId: `report${n}`, path: `scan${n}`, split: n < 4 ? 'train' : 'validation',
+      report: `${bright ? 'There is a pleural effusion.' : 'There is no effusion.'} Number ${'abcdef'[n]} is seen. The heart is normal.`,
+      labels: Uint8Array.from(LABELS, (_, label) => (label % 2 === bright ? 1 : 0)),
+    };
+  });
+  return { name: 'tiny', scans, problems: [], splitTooSmall: false };
+}
+
+/** Smooth noise with one bright half. */
+export function tinyVolume({ id }: CohortScan): Float32Array {
+  const n = Number(id.slice(4));
+  const random = seededRandom(n, 'volume');
+  const [depth, height, width] = shape;
+  const [phase, frequency] = [uniform(random, 0, 6), uniform(random, 0.05, 0.2)];
+  const values = new Float32Array(depth * height * width);
+  for (let at = 0; at < values.length; at++) {
+    const x = at % width;
+    const y = Math.floor(at / width) % height;
+    const bright = (n % 2 ? x > width / 2 : x < width / 2) ? 0.3 : -0.3;
+    values[at] = Math.max(-1, Math.min(1, bright + 0.4 * Math.sin(phase + frequency * (x + 2 * y)) + gaussian(random, 0, 0.05)));
+  }
+  return values;
+}
+
+export interface TinyRun {
+  files: FileSystem;
+  cohort: Cohort;
+  state: RunState;
+  notes: string[];
+  /** Runs what is left; with `stopAfter` steps of it the user asks to stop. */
+  train(stopAfter?: number, onStep?: (record: StepRecord) => void): Promise<TrainingOutcome>;
+  records(): Promise<StepRecord[]>;
+  /** The run as a new process finds it: read from its checkpoint. */
+  reopened(): Promise<TinyRun>;
+  dispose(): void;
+}
+
+interface TinyRunOptions {
+  config?: TrainConfig;
+  decode?: (scan: CohortScan) => Float32Array;
+}
+
+export function tinyRun(engine: Engine, { config = tinyConfig(), decode = tinyVolume }: TinyRunOptions = {}): TinyRun {
+  const vocabulary = buildVocabulary([...tinyCohort().scans.map(({ report }) => report), ...allLabelPrompts()], { minCount: 1 });
+  const stage = STAGES.find((name) => config.stages[name])!;
+  const state: RunState = { config, vocabulary, tokenizer: loadTokenizer({ vocabTxt: vocabulary }), position: { stage, step: 0 }, teacher: null, student: null, projectors: null, optimizer: null };
+  return open(engine, state, memoryFiles({}), decode);
+}
+
+function open(engine: Engine, state: RunState, files: FileSystem, decode: (scan: CohortScan) => Float32Array): TinyRun {
+  initJpegCodec(nodeJpegWasm);
+  const cohort = tinyCohort();
+  const notes: string[] = [];
+  const records = async (): Promise<StepRecord[]> => {
+    const path = files.join(folder, METRICS_FILE);
+    if (!(await files.exists(path))) return [];
+    return parseMetrics(await files.readFile(path)).filter((record) => record.kind === 'step');
+  };
+  return {
+    files, cohort, state, notes, records,
+    train: (stopAfter = Infinity, onStep) => {
+      let steps = 0;
+      const host: TrainerHost = {
+        files, folder,
+        volumes: new VolumeStore(async (scan) => decode(scan), shape, 1e8),
+        onStep: (record) => {
+          steps++;
+          onStep?.(record);
+        },
+        onNote: (text) => notes.push(text),
+        stopRequested: () => steps >= stopAfter,
+      };
+      return train(engine, state, cohort, host);
+    },
+    reopened: async () => {
+      const path = files.join(folder, CHECKPOINT_FILE);
+      return open(engine, decodeCheckpoint(engine, await files.readFile(path), path), files, decode);
+    },
+    dispose: () => {
+      for (const held of [state.teacher, state.student, state.projectors, state.optimizer]) held?.dispose();
+    },
+  };
+}

@@ -1,0 +1,78 @@
+import { beforeAll, describe, expect, it } from 'vitest';
+import { initJpegCodec, type CohortScan } from '../../../src/data/index.ts';
+import { nodeJpegWasm } from '../../../src/platform/node-jpeg.ts';
+import { VolumeStore } from '../../../src/train/volumes.ts';
+
+const scan = (id: string): CohortScan => ({ id, patientId: id, reportId: id, path: id, split: 'train', report: '', labels: null });
+const [a, b, c] = [scan('1'), scan('2'), scan('3')] as const;
+const shape: [number, number, number] = [1, 2, 2];
+const volumeBytes = 16;
+
+function store(volumes: number): { volumes: VolumeStore; decoded: string[] } {
+  const decoded: string[] = [];
+  const decode = async ({ id }: CohortScan): Promise<Float32Array> => {
+    decoded.push(id);
+    return new Float32Array(4).fill(Number(id) / 10);
+  };
+  return { volumes: new VolumeStore(decode, shape, volumes * volumeBytes), decoded };
+}
+
+describe('VolumeStore', () => {
+  beforeAll(() => initJpegCodec(nodeJpegWasm));
+
+  it('decodes once what fits, also for those who ask at the same time', async () => {
+    const { volumes, decoded } = store(2);
+    await Promise.all([volumes.raw(a), volumes.raw(a), volumes.raw(b)]);
+    await volumes.raw(b);
+    expect(decoded).toEqual(['1', '2']);
+  });
+
+  it('lets the least recently used go', async () => {
+    const { volumes, decoded } = store(2);
+    for (const each of [a, b, a, c, a, b]) await volumes.raw(each);
+    // c drove out b, since a was used again; b then drove out c.
+    expect(decoded).toEqual(['1', '2', '3', '2']);
+  });
+
+  it('serves a batch that is larger than its budget', async () => {
+    const { volumes, decoded } = store(0);
+    expect([...(await volumes.batch([a, b, c], () => null))].map((value) => Math.round(value * 10))).toEqual([1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3]);
+    expect(decoded).toEqual(['1', '2', '3']);
+  });
+
+  it('passes a failure on, forgets it and decodes again', async () => {
+    let calls = 0;
+    const volumes = new VolumeStore(async () => {
+      if (++calls === 1) throw new Error('cut short');
+      return new Float32Array(4);
+    }, shape, 100);
+    await expect(volumes.batch([a], () => null)).rejects.toThrow('cut short');
+    expect(await volumes.raw(a)).toHaveLength(4);
+    expect(calls).toBe(2);
+  });
+
+  it('keeps the newer volume of a scan whose evicted decode fails late', async () => {
+    const rejects: ((error: Error) => void)[] = [];
+    let calls = 0;
+    const volumes = new VolumeStore(({ id }) => {
+      calls++;
+      return id === '1' && calls === 1 ? new Promise((_, reject) => rejects.push(reject)) : Promise.resolve(new Float32Array(4));
+    }, shape, volumeBytes);
+    const first = volumes.raw(a);
+    await volumes.raw(b);
+    await volumes.raw(a);
+    rejects[0]!(new Error('late'));
+    await expect(first).rejects.toThrow('late');
+    await volumes.raw(a);
+    expect(calls).toBe(3);
+  });
+
+  it('compresses each volume of a batch at its own quality', async () => {
+    const random = (seed: number): Float32Array => Float32Array.from({ length: 64 * 64 }, (_, n) => Math.sin((n + seed) ** 2));
+    const volumes = new VolumeStore(async ({ id }) => random(Number(id)), [1, 64, 64], 1e6);
+    const [raw, batch] = [await volumes.batch([a, a], () => null), await volumes.batch([a, a], (row) => [95, 10][row]!)];
+    const error = (from: number): number => Math.sqrt(batch.slice(from, from + 4096).reduce((sum, value, n) => sum + (value - raw[n]!) ** 2, 0) / 4096);
+    expect(error(0)).toBeLessThan(0.1);
+    expect(error(4096)).toBeGreaterThan(2 * error(0));
+  });
+});
