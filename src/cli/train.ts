@@ -22,7 +22,8 @@ interface TrainFlags {
   preset: PresetName;
   stage: StageName | 'all';
   head?: 'sfp' | 'dense';
-  text?: 'report' | 'sentence' | 'prompt';
+  text?: 'report' | 'sentence';
+  labelPrompts?: boolean;
   init?: string;
   resume?: string;
   out?: string;
@@ -48,7 +49,9 @@ export function trainCommand(): Command {
     .addOption(new Option('--preset <name>', 'size of the model').choices(Object.keys(presets)).default('tiny'))
     .addOption(new Option('--stage <name>', 'one stage alone, or all').choices([...STAGES, 'all']).default('all'))
     .addOption(new Option('--head <kind>', 'projection heads: Block Tensor Train or dense').choices(['sfp', 'dense']))
-    .addOption(new Option('--text <unit>', 'texts of the contrastive loss').choices(['report', 'sentence', 'prompt']))
+    .addOption(new Option('--text <unit>', 'texts of the contrastive loss').choices(['report', 'sentence']))
+    .option('--label-prompts', 'also train on the prompts of the labels (default of preset tiny)')
+    .option('--no-label-prompts', 'train on the reports alone')
     .option('--init <checkpoint>', 'start from the models of a checkpoint (a file or a run folder)')
     .option('--resume <run>', 'go on with an interrupted run; its settings hold, but for --learning-rate')
     .option('--out <folder>', 'run folder; default runs/ and the time')
@@ -111,6 +114,7 @@ function trainConfig(flags: TrainFlags): TrainConfig {
   if (flags.quality !== undefined) config.quality = flags.quality;
   if (flags.head) config.head = flags.head;
   if (flags.text) config.text.unit = flags.text;
+  if (flags.labelPrompts !== undefined) config.text.labelPrompts = flags.labelPrompts;
   return config;
 }
 

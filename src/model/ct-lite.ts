@@ -50,19 +50,19 @@ export class CtLite extends Module {
   }
 
   /**
-   * Subtracts the mean of a batch's embeddings from the biases of the heads [O]: after every step of contrastive training, as
+   * Subtracts `share` of the mean of a batch's embeddings from the biases of the heads [O]: after every step of contrastive training, as
    * DINO centres its targets (Caron et al. 2021).
    *
    * Young towers map all inputs to nearly one direction (cosine above 0.99). A contrastive loss then moves what all inputs
    * share, and collapses or idles for hundreds of steps before it finds what differs. `images` [B, latent], `texts` [J, latent],
    * not normalised.
    */
-  centerHeads(images: Tensor, texts: Tensor): void {
+  centerHeads(images: Tensor, texts: Tensor, share = 1): void {
     const { engine } = images;
     noGrad(() =>
       engine.scope(() => {
         for (const [head, embeddings] of [[this.imageHead, images], [this.textHead, texts]] as const) {
-          engine.device.copy(ops.sub(head.bias, ops.mean(embeddings, { dim: 0 })).view, head.bias.view);
+          engine.device.copy(ops.sub(head.bias, ops.mul(ops.mean(embeddings, { dim: 0 }), share)).view, head.bias.view);
         }
       }),
     );

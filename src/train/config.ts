@@ -25,10 +25,11 @@ export interface TrainConfig {
   /** Starts the student from the teacher's weights where both have the same shape [O]. */
   studentFromTeacher: boolean;
   /**
-   * Texts of the contrastive loss: whole reports; or sentences drawn from them, matched to every scan that has them [O]; or the
-   * 36 label prompts, matched by the labels [O] (what CT-CLIP calls vocabulary fine-tuning), which needs a labelled cohort.
+   * Texts of the contrastive loss: whole reports, or sentences drawn from them, matched to every scan that has them [O]; with
+   * `labelPrompts` also the 36 prompts of the labels, matched by the labels, where the scans have them [O]: then the evaluation
+   * asks what training has named, and is zero-shot no more.
    */
-  text: { unit: 'report' | 'sentence' | 'prompt'; sentencesPerScan: number; maxTokens: number };
+  text: { unit: 'report' | 'sentence'; sentencesPerScan: number; maxTokens: number; labelPrompts?: boolean };
   /** Weight of FAST beside SigLIP in the align stage, and of its four terms (MODEL §4: all 1). */
   fastWeight: number;
   fast: { style: number; position: number; channel: number; feature: number };
@@ -68,11 +69,11 @@ const defaults: Record<PresetName, Defaults> = {
   tiny: {
     ...common,
     batch: 8,
-    stages: { teacher: { steps: 60, learningRate: 2e-3 }, fast: { steps: 15, learningRate: 5e-4 }, align: { steps: 25, learningRate: 5e-4 } },
-    text: { unit: 'sentence', sentencesPerScan: 6, maxTokens: 32 },
+    stages: { teacher: { steps: 64, learningRate: 1.2e-3 }, fast: { steps: 6, learningRate: 5e-4 }, align: { steps: 12, learningRate: 5e-4 } },
+    text: { unit: 'sentence', sentencesPerScan: 1, maxTokens: 16, labelPrompts: true },
     logitBias: -2,
     checkpointEvery: 20,
-    validateEvery: 25,
+    validateEvery: 32,
   },
   small: {
     ...common,

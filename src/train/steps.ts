@@ -74,6 +74,8 @@ export async function runStep(engine: Engine, state: RunState, stage: StageName,
 
 /** The mean of fewer embeddings is too nearly each of them: what is left of one is zero, and of two each other's opposite. */
 const leastToCenter = 4;
+/** A batch's mean is a noisy guess of the cohort's: after the first step the bias follows it slowly. */
+const centeringShare = 0.2;
 
 interface StageLosses {
   /** `loss` is what is minimised; the rest its terms. */
@@ -101,11 +103,12 @@ function stageLosses(engine: Engine, state: RunState, stage: StageName, input: S
   return { losses: { loss, sigLip, ...losses }, recenter };
 }
 
-function contrastive({ config, tokenizer }: RunState, model: CtLite, images: Tensor, { texts, matches }: StepTexts): { loss: Tensor; recenter: () => unknown } {
+function contrastive({ config, tokenizer, position }: RunState, model: CtLite, images: Tensor, { texts, matches }: StepTexts): { loss: Tensor; recenter: () => unknown } {
   const embeddings = model.encodeText(tokenize(tokenizer, texts, config.text.maxTokens));
   const loss = ops.sigLipLoss(images, embeddings, model.logScale, model.logitBias, { matches });
+  const fresh = position.step === 0;
   const enough = images.shape[0]! >= leastToCenter && texts.length >= leastToCenter;
-  return { loss, recenter: () => (enough ? model.centerHeads(images, embeddings) : undefined) };
+  return { loss, recenter: () => (enough ? model.centerHeads(images, embeddings, fresh ? 1 : centeringShare) : undefined) };
 }
 
 function distillation({ config, projectors }: RunState, output: EncoderOutput, target: EncoderOutput['taps']): Record<string, Tensor> {

@@ -1,5 +1,5 @@
 /** The texts of a training step and which volume each belongs to. */
-import { allLabelPrompts, LABELS, type CohortScan, type Tokenizer } from '../data/index.ts';
+import { labelPrompts, LABELS, type CohortScan, type Tokenizer } from '../data/index.ts';
 import type { TextBatch } from '../model/index.ts';
 import type { TrainConfig } from './config.ts';
 import { seededRandom, uniform } from './sampler.ts';
@@ -21,28 +21,55 @@ export function sentencesOf(report: string): string[] {
  * share one (MODEL §3). With `unit` sentence [O]: some sentences of each report, each matched to every volume of the batch whose
  * report holds it word by word; so the statements that reports share become classes. A sentence is drawn in proportion to the
  * number of reports that have it: one that stands in a single report says least about the others.
+ *
+ * With `labelPrompts` [O] the 36 prompts stand before them, matched by the labels, where every volume of the batch has labels.
  */
-export function drawTexts(scans: readonly CohortScan[], frequencies: ReadonlyMap<string, number>, { unit, sentencesPerScan }: TrainConfig['text'], seed: number, step: number): StepTexts {
-  if (unit === 'report') {
-    const reports = new Map(scans.map(({ reportId, report }) => [reportId, report]));
-    return { texts: [...reports.values()], matches: matchMatrix(scans, [...reports.keys()], (scan, id) => scan.reportId === id) };
+export function drawTexts(scans: readonly CohortScan[], frequencies: ReadonlyMap<string, number>, options: TrainConfig['text'], seed: number, step: number): StepTexts {
+  const columns = options.unit === 'report' ? reportColumns(scans) : sentenceColumns(scans, frequencies, options.sentencesPerScan, seed, step);
+  if (options.labelPrompts && scans.every(({ labels }) => labels)) {
+    const prompts = promptColumns();
+    const asked = new Set(prompts.map(({ text }) => text));
+    columns.splice(0, columns.length, ...prompts, ...columns.filter(({ text }) => !asked.has(text)));
   }
-  if (unit === 'prompt') {
-    // Positive and negative prompt of each label in turn: column 2·label says present, column 2·label + 1 absent.
-    return { texts: allLabelPrompts(), matches: matchMatrix(scans, LABELS.flatMap((_, label) => [{ label, present: 1 }, { label, present: 0 }]), ({ labels }, { label, present }) => labels?.[label] === present) };
-  }
-  const held = scans.map(({ report }) => new Set(sentencesOf(report)));
+  const matches = new Uint8Array(scans.length * columns.length);
+  scans.forEach((scan, i) => columns.forEach(({ fits }, j) => (matches[i * columns.length + j] = fits(scan) ? 1 : 0)));
+  return { texts: columns.map(({ text }) => text), matches };
+}
+
+/** A text and the volumes it is true of. */
+interface TextColumn {
+  text: string;
+  fits: (scan: CohortScan) => boolean;
+}
+
+function reportColumns(scans: readonly CohortScan[]): TextColumn[] {
+  const reports = new Map(scans.map(({ reportId, report }) => [reportId, report]));
+  return [...reports].map(([id, text]) => ({ text, fits: (scan) => scan.reportId === id }));
+}
+
+function sentenceColumns(scans: readonly CohortScan[], frequencies: ReadonlyMap<string, number>, perScan: number, seed: number, step: number): TextColumn[] {
+  const held = new Map(scans.map((scan) => [scan, new Set(sentencesOf(scan.report))]));
   const drawn = new Set<string>();
-  held.forEach((sentences, row) => {
+  scans.forEach((scan, row) => {
     const random = seededRandom(seed, step, row, 'sentences');
-    const pool = [...sentences];
-    for (let n = 0; n < sentencesPerScan && pool.length; n++) {
+    const pool = [...held.get(scan)!];
+    for (let n = 0; n < perScan && pool.length; n++) {
       const weights = pool.map((sentence) => frequencies.get(sentence) ?? 1);
       drawn.add(pool.splice(weightedIndex(weights, uniform(random)), 1)[0]!);
     }
   });
-  const texts = [...drawn];
-  return { texts, matches: matchMatrix(held, texts, (sentences, text) => sentences.has(text)) };
+  return [...drawn].map((text) => ({ text, fits: (scan) => held.get(scan)!.has(text) }));
+}
+
+/** "X is present." and "X is not present." of each label in turn. */
+function promptColumns(): TextColumn[] {
+  return LABELS.flatMap((name, label) => {
+    const { positive, negative } = labelPrompts(name);
+    return [
+      { text: positive, fits: ({ labels }: CohortScan) => labels![label] === 1 },
+      { text: negative, fits: ({ labels }: CohortScan) => labels![label] === 0 },
+    ];
+  });
 }
 
 /** In how many of the different reports each sentence stands. */
@@ -58,12 +85,6 @@ function weightedIndex(weights: readonly number[], at: number): number {
   let left = at * weights.reduce((sum, weight) => sum + weight, 0);
   const index = weights.findIndex((weight) => (left -= weight) < 0);
   return index < 0 ? weights.length - 1 : index;
-}
-
-function matchMatrix<Row, Text>(rows: readonly Row[], texts: readonly Text[], fits: (row: Row, text: Text) => boolean): Uint8Array {
-  const matches = new Uint8Array(rows.length * texts.length);
-  rows.forEach((row, i) => texts.forEach((text, j) => (matches[i * texts.length + j] = fits(row, text) ? 1 : 0)));
-  return matches;
 }
 
 /** Texts as the text tower takes them: padded to the longest, cut at `maxTokens`. */

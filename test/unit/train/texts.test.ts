@@ -77,3 +77,27 @@ describe('drawTexts', () => {
     expect(common).toBeLessThan(390);
   });
 });
+
+describe('label prompts', () => {
+  const labels = (positive: number): Uint8Array => Uint8Array.from({ length: 18 }, (_, label) => (label === positive ? 1 : 0));
+  const scan = (id: string, report: string, findings: Uint8Array | null) => ({ id, patientId: id, reportId: id, path: id, split: 'train', report, labels: findings }) as const;
+  const options = { unit: 'sentence', sentencesPerScan: 2, maxTokens: 32, labelPrompts: true } as const;
+
+  it('stand first, matched by the labels, and a sentence of the same words is not repeated', () => {
+    const scans = [scan('a', 'Cardiomegaly is present. Normal airways.', labels(2)), scan('b', 'Normal airways.', labels(0))];
+    const { texts, matches } = drawTexts(scans, sentenceFrequencies(scans), options, 1, 0);
+    expect(texts.slice(4, 6)).toEqual(['Cardiomegaly is present.', 'Cardiomegaly is not present.']);
+    expect(texts.slice(36)).toEqual(['Normal airways.']);
+    const row = (index: number): number[] => [...matches.slice(index * texts.length, (index + 1) * texts.length)];
+    expect(row(0).slice(4, 6)).toEqual([1, 0]);
+    expect(row(1).slice(4, 6)).toEqual([0, 1]);
+    expect(row(0)[36]! + row(1)[36]!).toBe(2);
+    // One prompt of each pair is true.
+    expect(row(0).slice(0, 36).reduce((sum, match) => sum + match, 0)).toBe(18);
+  });
+
+  it('are left out where a scan has no labels', () => {
+    const scans = [scan('a', 'Normal airways.', labels(2)), scan('b', 'Normal heart.', null)];
+    expect(drawTexts(scans, sentenceFrequencies(scans), options, 1, 0).texts.sort()).toEqual(['Normal airways.', 'Normal heart.']);
+  });
+});
