@@ -69,13 +69,19 @@ export class CtLite extends Module {
   }
 }
 
-/** FAST's projectors φ: one Linear C_student → C_teacher a tap, used in training only (MODEL §4). */
+/**
+ * FAST's projectors φ: one Linear C_student → C_teacher a tap, used in training only (MODEL §4). With `identity` [O] they start
+ * as the identity, for a student that starts from the teacher's weights: random ones would first turn it away from them.
+ */
 export class FastProjectors extends Module {
   readonly taps: Linear[];
 
-  constructor(engine: Engine, studentWidth: number, teacherWidth: number, seed: number) {
+  constructor(engine: Engine, studentWidth: number, teacherWidth: number, seed: number, identity = false) {
     super();
     const init = new Initializer(engine, seed);
     this.taps = [0, 1].map(() => new Linear(init, studentWidth, teacherWidth));
+    if (!identity || studentWidth !== teacherWidth) return;
+    const eye = Float32Array.from({ length: studentWidth ** 2 }, (_, at) => (at % (studentWidth + 1) === 0 ? 1 : 0));
+    for (const { weight } of this.taps) weight.write(eye);
   }
 }

@@ -45,7 +45,7 @@ export function prepareStage(engine: Engine, state: RunState, stage: StageName):
     state.student ??= make(config.seed + 1);
     if (state.teacher) {
       if (fresh && config.studentFromTeacher) copyParameters(engine, state.teacher, state.student);
-      state.projectors ??= new FastProjectors(engine, state.student.vision.width, state.teacher.vision.width, config.seed + 2);
+      state.projectors ??= new FastProjectors(engine, state.student.vision.width, state.teacher.vision.width, config.seed + 2, config.studentFromTeacher);
     }
   }
   state.teacher?.requireGrad(stage === 'teacher');
