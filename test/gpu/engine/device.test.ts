@@ -74,7 +74,7 @@ describe('errors', () => {
   });
 
   it('names a binding or param that is missing or unknown', async () => {
-    const engine = await testEngine();
+    const engine = await open();
     const y = engine.zeros([1]);
     const { device } = engine;
     expect(() => device.run(brokenKernel, {})).toThrow('test.broken: binding "y" is missing');
