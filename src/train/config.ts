@@ -69,11 +69,11 @@ const defaults: Record<PresetName, Defaults> = {
   tiny: {
     ...common,
     batch: 8,
-    stages: { teacher: { steps: 60, learningRate: 1.2e-3 }, fast: { steps: 6, learningRate: 3e-4 }, align: { steps: 8, learningRate: 3e-4 } },
+    stages: { teacher: { steps: 54, learningRate: 1.2e-3 }, fast: { steps: 6, learningRate: 3e-4 }, align: { steps: 8, learningRate: 3e-4 } },
     text: { unit: 'sentence', sentencesPerScan: 1, maxTokens: 16, labelPrompts: true },
     logitBias: -2,
     checkpointEvery: 20,
-    validateEvery: 30,
+    validateEvery: 60,
   },
   small: {
     ...common,

@@ -94,7 +94,7 @@ function tiles({ evaluation, slices, run }: ReportData): Markup {
   if (evaluation) {
     const { metrics: { mean, labels }, intervals } = evaluation;
     const interval = intervals.mean ? `95 % interval ${formatInterval(intervals.mean)}` : 'no interval';
-    cells.push(tile('Mean AUROC, zero-shot', formatMeasure(mean.auroc), `${interval} · ${mean.aurocLabels} of ${labels.length} labels`));
+    cells.push(tile('Mean AUROC, by prompts', formatMeasure(mean.auroc), `${interval} · ${mean.aurocLabels} of ${labels.length} labels`));
     cells.push(tile('Mean weighted F1', formatMeasure(mean.classification?.weightedF1), `accuracy ${formatMeasure(mean.classification?.accuracy)} · precision ${formatMeasure(mean.classification?.precision)}`));
   }
   if (slices.length > 0) {
