@@ -4,4 +4,5 @@ export { ConvStemViT, type EncoderOutput, type VisionEncoder } from './encoder.t
 export * from './fast.ts';
 export { Initializer, Module } from './module.ts';
 export { presets, tokenGrid, type EncoderConfig, type HeadConfig, type Preset, type PresetName, type TextConfig } from './presets.ts';
+export type { WeightInfo, WeightSource } from './weight-source.ts';
 export { DenseProjection, makeProjection, StructuredFactorizedProjection, type ProjectionHead } from './projection.ts';
