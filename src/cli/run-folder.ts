@@ -110,6 +110,7 @@ async function reportData({ folder, config, adapter, cohort, volumes, parameters
     },
     losses: stages.flatMap((stage) => lossChart(stage, steps.filter((record) => record.stage === stage))),
     validation: validations.length ? { steps: validations.map(({ globalStep }) => globalStep), auroc: validations.map(({ meanAuroc }) => meanAuroc) } : null,
+    distillation: records.filter((record) => record.kind === 'distillation'),
     evaluation: evaluation && { split: cohort.splitTooSmall ? 'train' : 'test', ...evaluation },
     slices: await sliceExamples(cohort, volumes, train),
     config,

@@ -69,7 +69,7 @@ const defaults: Record<PresetName, Defaults> = {
   tiny: {
     ...common,
     batch: 8,
-    stages: { teacher: { steps: 54, learningRate: 1.2e-3 }, fast: { steps: 6, learningRate: 3e-4 }, align: { steps: 8, learningRate: 3e-4 } },
+    stages: { teacher: { steps: 54, learningRate: 1.2e-3 }, fast: { steps: 8, learningRate: 5e-5 }, align: { steps: 8, learningRate: 1e-4 } },
     text: { unit: 'sentence', sentencesPerScan: 1, maxTokens: 16, labelPrompts: true },
     logitBias: -2,
     checkpointEvery: 20,

@@ -103,10 +103,12 @@ function stageLosses(engine: Engine, state: RunState, stage: StageName, input: S
   return { losses: { loss, sigLip, ...losses }, recenter };
 }
 
-function contrastive({ config, tokenizer, position }: RunState, model: CtLite, images: Tensor, { texts, matches }: StepTexts): { loss: Tensor; recenter: () => unknown } {
+function contrastive({ config, tokenizer, position, teacher }: RunState, model: CtLite, images: Tensor, { texts, matches }: StepTexts): { loss: Tensor; recenter: () => unknown } {
   const embeddings = model.encodeText(tokenize(tokenizer, texts, config.text.maxTokens));
   const loss = ops.sigLipLoss(images, embeddings, model.logScale, model.logitBias, { matches });
-  const fresh = position.step === 0;
+  // A student with its teacher's weights is centred already; the mean of one batch would turn it away again.
+  const centered = model !== teacher && teacher !== null && config.studentFromTeacher;
+  const fresh = position.step === 0 && !centered;
   const enough = images.shape[0]! >= leastToCenter && texts.length >= leastToCenter;
   return { loss, recenter: () => (enough ? model.centerHeads(images, embeddings, fresh ? 1 : centeringShare) : undefined) };
 }

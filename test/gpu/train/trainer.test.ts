@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import { noGrad, type Engine } from '../../../src/autograd/index.ts';
-import type { Module } from '../../../src/model/index.ts';
+import { noGrad, ops, type Engine } from '../../../src/autograd/index.ts';
+import { jpegRoundTrip } from '../../../src/data/index.ts';
+import { presets, type Module } from '../../../src/model/index.ts';
 import { CHECKPOINT_FILE, DivergedError, METRICS_FILE, prepareStage, decodeCheckpoint, type StepRecord } from '../../../src/train/index.ts';
 import { testEngine } from '../../support/engine.ts';
 import { folder, tinyConfig, tinyRun, tinyVolume, type TinyRun } from './tiny-run.ts';
@@ -199,6 +200,22 @@ describe('centring the embeddings', () => {
     const engine = await testEngine();
     expect(await offCenter(engine, 4)).toBeLessThan(1e-3);
     expect(await offCenter(engine, 2)).toBeGreaterThan(0.5);
+  });
+
+  it('follows slowly in a student that has its teacher\'s centred heads, at its first step as well', async () => {
+    const engine = await testEngine();
+    const run = tinyRun(engine, { config: tinyConfig({
+      batch: 4, studentFromTeacher: true, trainQuality: [75, 75], text: { unit: 'sentence', sentencesPerScan: 3, maxTokens: 16 },
+      stages: { teacher: { steps: 1, learningRate: 1e-12 }, align: { steps: 1, learningRate: 1e-12 } },
+    }) });
+    await run.train();
+    const [teacher, student] = await Promise.all([run.state.teacher!, run.state.student!].map(({ imageHead }) => imageHead.bias.toArray()));
+    const volumes = await Promise.all(run.cohort.scans.slice(0, 4).map((scan) => jpegRoundTrip(tinyVolume(scan), presets.tiny.grid.shape, 75)));
+    const input = Float32Array.from(volumes.flatMap((volume) => [...volume]));
+    const mean = await engine.scope(async () => noGrad(() => ops.mean(run.state.student!.encodeImage(engine.tensor(input, [4, 1, 16, 64, 64])).embedding, { dim: 0 })).toArray());
+    run.dispose();
+    const moved = [...teacher!].map((value, at) => value - student![at]!);
+    expect(Math.hypot(...moved) / Math.hypot(...moved.map((value, at) => value + mean[at]!))).toBeCloseTo(0.2, 3);
   });
 
   it('leaves gradients of usual size with a single volume', async () => {
