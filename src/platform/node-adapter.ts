@@ -4,7 +4,7 @@
  *
  * On lavapipe Dawn writes two warnings to stderr ("maxDynamicUniformBuffersPerPipelineLayout artificially reduced …", and the same
  * of storage buffers): its own, written while it lists adapters because that driver reports a million of them, before any limit is
- * asked for. webgpu 0.6 has no switch for them; real GPUs report fewer than the 16 that Dawn takes.
+ * asked for. webgpu 0.6 has no switch for them. SwiftShader gives none.
  */
 import { create } from 'webgpu';
 import { readdirSync } from 'node:fs';
