@@ -11,10 +11,11 @@ import { openCohortSession, openNodeEngine, type CohortSession, type CohortSourc
 import { Interrupted, interruptSignal } from './interrupt.ts';
 import { wholeNumber } from './options.ts';
 import { writePhantomCohort } from './phantom-cohort.ts';
+import { phantomSizes, refuseContradictions } from './resume-flags.ts';
 import { findCheckpoint, readRunConfig, removeLeftovers, writeRunConfig, writeRunReport, type RunConfig } from './run-folder.ts';
 import { packageVersion } from './versions.ts';
 
-interface TrainFlags {
+export interface TrainFlags {
   data?: string;
   reports?: string;
   labels?: string;
@@ -53,7 +54,7 @@ export function trainCommand(): Command {
     .option('--label-prompts', 'also train on the prompts of the labels (default of preset tiny)')
     .option('--no-label-prompts', 'train on the reports alone')
     .option('--init <checkpoint>', 'start from the models of a checkpoint (a file or a run folder)')
-    .option('--resume <run>', 'go on with an interrupted run; its settings hold, but for --learning-rate')
+    .option('--resume <run>', 'go on with an interrupted run in its own folder. Its settings hold: --learning-rate and --adapter may differ, any other flag that does is refused')
     .option('--out <folder>', 'run folder; default runs/ and the time')
     .option('--seed <n>', 'the same seed on the same adapter gives the same run', wholeNumber(0, 0x7fffffff), 0)
     .option('--steps <n>', 'optimiser steps over all stages', wholeNumber(1))
@@ -72,12 +73,14 @@ function positiveNumber(text: string): number {
   return value;
 }
 
-async function runTrain(flags: TrainFlags): Promise<void> {
+async function runTrain(flags: TrainFlags, command: Command): Promise<void> {
   const started = performance.now();
   const signal = interruptSignal();
+  const given = (flag: keyof TrainFlags): boolean => command.getOptionValueSource(flag) === 'cli';
+  const { folder, config } = flags.resume ? { folder: flags.resume, config: await readRunConfig(flags.resume) } : await newRun(flags, given);
+  if (flags.resume) refuseContradictions(flags, given, config, folder);
   const opened = await openNodeEngine(flags.adapter);
   say(opened.line);
-  const { folder, config } = flags.resume ? { folder: flags.resume, config: await readRunConfig(flags.resume) } : await newRun(flags);
   const session = await openCohort(config, flags, signal);
   try {
     const state = await openState(opened, config, flags, session);
@@ -93,7 +96,11 @@ async function runTrain(flags: TrainFlags): Promise<void> {
   }
 }
 
-async function newRun(flags: TrainFlags): Promise<{ folder: string; config: RunConfig }> {
+async function newRun(flags: TrainFlags, given: (flag: keyof TrainFlags) => boolean): Promise<{ folder: string; config: RunConfig }> {
+  if (!flags.data && (flags.reports || flags.labels)) throw new Error(`train: ${flags.reports ? '--reports' : '--labels'} needs --data, the folder of the scans that it names`);
+  for (const flag of ['patients', 'validationPatients'] as const) {
+    if (flags.data && given(flag)) throw new Error(`train: --${flag === 'patients' ? 'patients' : 'validation-patients'} is of the phantom cohort, but --data gives ${flags.data}; leave one of them out`);
+  }
   const startedAt = new Date().toISOString();
   const folder = flags.out ?? join('runs', startedAt.replace(/\..*$/, '').replaceAll(':', '-'));
   if (await nodeFiles.exists(join(folder, 'config.json'))) throw new Error(`${folder}: holds a run already; go on with it by --resume ${folder}, or choose another --out`);
@@ -120,8 +127,7 @@ function trainConfig(flags: TrainFlags): TrainConfig {
 
 async function openCohort(config: RunConfig, flags: TrainFlags, signal: AbortSignal): Promise<CohortSession> {
   if (config.phantom) {
-    const sizes = /(\d+)\+(\d+)$/.exec(config.source.data);
-    const [patients, validationPatients] = sizes ? [Number(sizes[1]), Number(sizes[2])] : [flags.patients, flags.validationPatients];
+    const { patients, validationPatients } = phantomSizes(config) ?? flags;
     const { volumes } = await writePhantomCohort({ out: config.source.data, patients, validationPatients, seed: config.train.seed, signal });
     say(`phantom cohort: ${volumes} drawn volumes in ${config.source.data} (no patients; for trying the software)`);
   }

@@ -148,6 +148,23 @@ describe('the command line', () => {
     expect(decodeSafetensors(readFileSync(at('run', 'checkpoint.safetensors')), 'run').metadata.format).toBe('ct-lite-checkpoint');
   }, limit);
 
+  it('flags that contradict the run to go on with', async () => {
+    const before = readFileSync(at('run', 'checkpoint.safetensors'));
+    expectError(await parse('train', '--resume', 'run', '--batch', '5', '--steps', '9', '--no-label-prompts'), /run: the run goes on .*--no-label-prompts was given where the run has --label-prompts; --steps 9 was given where the run has 3; --batch 5 was given where the run has 2\. Leave these flags out/);
+    expectError(await parse('train', '--resume', 'run', '--data', 'two-bad'), /--data two-bad was given where the run has one-bad\. Leave this flag out, .*--init run .*where the data have moved, change "source" in run\/config\.json/);
+    expect(readFileSync(at('run', 'checkpoint.safetensors'))).toEqual(before);
+    // What agrees, and what may differ, is taken.
+    const { code, err } = await run('train', '--resume', 'run', '--batch', '2', '--data', at('one-bad'), '--learning-rate', '1e-5');
+    expect(code, err).toBe(0);
+    expect(err).toContain('resuming after step 3 of 3');
+  }, limit);
+
+  it('flags that have no meaning together', async () => {
+    expectError(await parse('train', '--reports', 'one-bad/reports.csv', '--out', 'none'), /--reports needs --data/);
+    expectError(await parse('train', '--data', 'one-bad', '--patients', '3', '--out', 'none'), /--patients is of the phantom cohort, but --data gives one-bad; leave one of them out/);
+    expect(existsSync(at('none'))).toBe(false);
+  }, limit);
+
   it('scans that are none', async () => {
     expectError(await run('predict', 'notes.txt', '--checkpoint', 'run'), /notes\.txt: a scan must be NIfTI/);
     expectError(await run('predict', at('one-bad', 'scan00.nii.gz'), '--checkpoint', 'run'), /scan00\.nii\.gz/);

@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { ops } from '../../../src/autograd/index.ts';
 import { attentionGramBackwardReference, attentionGramReference } from '../../../src/autograd/ops/attention-gram.ts';
 import { testEngine } from '../../support/engine.ts';
+import { expectFixture, readOpFixtures } from '../../support/op-fixture.ts';
 import { expectOp, input } from '../../support/op-test.ts';
 
 describe('attentionGram', () => {
@@ -14,6 +15,13 @@ describe('attentionGram', () => {
         reference: ({ f, m }) => attentionGramReference(f, m, shape),
         backward: ({ f, m }, dG) => attentionGramBackwardReference(f, m, dG, shape),
       });
+    });
+  }
+
+  // Made by test/reference/attention-gram.py.
+  for (const [name, fixture] of Object.entries(readOpFixtures('attention-gram'))) {
+    it(`agrees with PyTorch: ${name}`, async () => {
+      await expectFixture(fixture, ({ f, m }) => ops.attentionGram(f!, m!));
     });
   }
 
