@@ -1,7 +1,7 @@
 /** What a run holds on the GPU, and how it goes into a checkpoint and comes back. */
 import type { Engine, Tensor } from '../autograd/index.ts';
 import { DEFAULT_TOKENIZER_SETTINGS, loadTokenizer, type Tokenizer, type TokenizerSettings } from '../data/index.ts';
-import { Bert, CtLite, FastProjectors, Initializer, presets, type Module } from '../model/index.ts';
+import { Bert, CtLite, FastProjectors, fullRank, Initializer, presets, type Module } from '../model/index.ts';
 import { STAGES, type StageName, type TrainConfig } from './config.ts';
 import { AdamW } from './optimizer.ts';
 import { decodeSafetensors, encodeSafetensors, type SafetensorsTensor } from './safetensors.ts';
@@ -9,6 +9,8 @@ import type { TextCache } from './text-cache.ts';
 
 export const CHECKPOINT_FORMAT = 'ct-lite-checkpoint';
 export const CHECKPOINT_VERSION = 1;
+const mostLayers = 1000;
+const mostRows = 1_000_000;
 
 /** Where a run is: `step` steps of `stage` are done. */
 export interface Position {
@@ -137,12 +139,8 @@ export async function encodeCheckpoint(engine: Engine, state: RunState): Promise
   });
 }
 
-/**
- * Restores a run from a checkpoint. `learningRate` replaces the peak of every stage. Throws naming the file where it is no
- * checkpoint of this software, of a later version, or has tensors missing, unknown or of another shape; nothing is left on the GPU then.
- */
-export function decodeCheckpoint(engine: Engine, bytes: Uint8Array, name: string, { learningRate }: { learningRate?: number } = {}): RunState {
-  const { tensors, metadata } = decodeSafetensors(bytes, name);
+/** What a checkpoint says of itself, checked. Throws naming the file where it is none, or of a later version, or damaged. */
+export function readCheckpointHeader(metadata: Record<string, string>, name: string): { config: TrainConfig; position: Position } {
   if (metadata.format !== CHECKPOINT_FORMAT) throw new Error(`${name}: is no CT-Lite checkpoint (its metadata has no format "${CHECKPOINT_FORMAT}"); give a checkpoint.safetensors that ct-lite train wrote`);
   if (Number(metadata.version) > CHECKPOINT_VERSION) throw new Error(`${name}: has checkpoint version ${metadata.version}, this software reads up to ${CHECKPOINT_VERSION}; update ct-lite`);
   const config = parse<TrainConfig>(metadata.config, name, 'config');
@@ -150,6 +148,30 @@ export function decodeCheckpoint(engine: Engine, bytes: Uint8Array, name: string
   if (!Object.hasOwn(presets, config.preset)) throw new Error(`${name}: names an unknown preset "${config.preset}"`);
   if (!STAGES.includes(position.stage)) throw new Error(`${name}: names an unknown stage "${position.stage}"`);
   if (!config.stages?.[position.stage] || !Number.isSafeInteger(position.step)) throw new Error(`${name}: its position (${metadata.position}) fits no stage of its config; the checkpoint is damaged`);
+  checkSizes(config, name);
+  return { config, position };
+}
+
+/** No table is made of a size that a foreign or edited header merely claims. */
+function checkSizes({ preset, headRank, textTower }: TrainConfig, name: string): void {
+  const fail = (rule: string): Error => new Error(`${name}: its config's ${rule}; the checkpoint is damaged`);
+  const most = fullRank(presets[preset].head);
+  if (headRank !== undefined && !(Number.isSafeInteger(headRank) && headRank >= 1 && headRank <= most)) throw fail(`headRank must be a whole number from 1 to ${most}, got ${headRank}`);
+  if (!textTower) return;
+  const { width, layers, heads, feedForward, maxPositions, tokenTypes } = textTower.text ?? {};
+  for (const [field, value] of Object.entries({ width, layers, heads, feedForward, maxPositions, tokenTypes, vocabularySize: textTower.vocabularySize })) {
+    const largest = field === 'layers' ? mostLayers : mostRows;
+    if (!(Number.isSafeInteger(value) && value! >= 1 && value! <= largest)) throw fail(`textTower ${field} must be a whole number from 1 to ${largest}, got ${value}`);
+  }
+}
+
+/**
+ * Restores a run from a checkpoint. `learningRate` replaces the peak of every stage. Throws naming the file where it is no
+ * checkpoint of this software, of a later version, or has tensors missing, unknown or of another shape; nothing is left on the GPU then.
+ */
+export function decodeCheckpoint(engine: Engine, bytes: Uint8Array, name: string, { learningRate }: { learningRate?: number } = {}): RunState {
+  const { tensors, metadata } = decodeSafetensors(bytes, name);
+  const { config, position } = readCheckpointHeader(metadata, name);
   if (learningRate !== undefined) for (const stage of Object.values(config.stages)) stage.learningRate = learningRate;
   const vocabulary = metadata.vocabulary ?? '';
   // Before text towers could be read from folders there was one way to split texts.
@@ -199,7 +221,7 @@ function restoreOptimizer(engine: Engine, state: RunState, tensors: Record<strin
 }
 
 /** Puts the file before the message of whatever `work` throws. */
-function named<T>(file: string, work: () => T): T {
+export function named<T>(file: string, work: () => T): T {
   try {
     return work();
   } catch (cause) {
