@@ -19,6 +19,8 @@ export interface RunConfig {
   /** What the first step starts from, for a run that is resumed before its first checkpoint. */
   init?: string;
   vocab?: string;
+  textTower?: { folder: string; frozen: boolean };
+  textCache?: string;
   train: TrainConfig;
 }
 

@@ -1,12 +1,12 @@
 /** `ct-lite train`: the main job. Without --data it makes the phantom cohort first. */
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { allLabelPrompts, buildVocabulary, loadTokenizer } from '../data/index.ts';
 import type { PresetName } from '../model/index.ts';
 import { presets } from '../model/index.ts';
 import { nodeFiles } from '../platform/node-files.ts';
 import { createProgress } from '../platform/progress.ts';
-import { decodeCheckpoint, evaluateSplit, globalStepOf, makeConfig, requireTeacher, scoreScans, shareSteps, STAGES, totalSteps, train, type Evaluation, type RunState, type StageName, type TrainConfig } from '../train/index.ts';
+import { decodeCheckpoint, evaluateSplit, globalStepOf, makeConfig, openTextTower, requireTeacher, scoreScans, shareSteps, STAGES, TextCache, totalSteps, train, type Evaluation, type RunState, type StageName, type TrainConfig } from '../train/index.ts';
 import { openCohortSession, openNodeEngine, type CohortSession, type CohortSource, type OpenedEngine } from './cohort-session.ts';
 import { Interrupted, interruptSignal } from './interrupt.ts';
 import { wholeNumber } from './options.ts';
@@ -14,12 +14,16 @@ import { writePhantomCohort } from './phantom-cohort.ts';
 import { phantomSizes, refuseContradictions } from './resume-flags.ts';
 import { findCheckpoint, readRunConfig, removeLeftovers, writeRunConfig, writeRunReport, type RunConfig } from './run-folder.ts';
 import { packageVersion } from './versions.ts';
+import { openWeights } from './weight-files.ts';
 
 export interface TrainFlags {
   data?: string;
   reports?: string;
   labels?: string;
   vocab?: string;
+  textTower?: string;
+  freezeText?: boolean;
+  textCache?: string;
   preset: PresetName;
   stage: StageName | 'all';
   head?: 'sfp' | 'dense';
@@ -47,6 +51,9 @@ export function trainCommand(): Command {
     .option('--reports <csv>', 'VolumeName with Findings_EN and Impressions_EN')
     .option('--labels <csv>', 'VolumeName with the 18 labels as 0 and 1')
     .option('--vocab <file>', 'BERT vocab.txt; default: words of the training reports')
+    .addOption(new Option('--text-tower <folder>', 'BERT or CXR-BERT from a Hugging Face folder: config.json, vocab.txt or tokenizer.json, model.safetensors').conflicts(['vocab', 'init']))
+    .option('--freeze-text', 'only read with the text tower; what it gives is kept on disk, so that it reads each text once')
+    .option('--text-cache <folder>', 'where that is kept; default text-cache beside the run folder')
     .addOption(new Option('--preset <name>', 'size of the model').choices(Object.keys(presets)).default('tiny'))
     .addOption(new Option('--stage <name>', 'one stage alone, or all').choices([...STAGES, 'all']).default('all'))
     .addOption(new Option('--head <kind>', 'projection heads: Block Tensor Train or dense').choices(['sfp', 'dense']))
@@ -84,6 +91,7 @@ async function runTrain(flags: TrainFlags, command: Command): Promise<void> {
   const session = await openCohort(config, flags, signal);
   try {
     const state = await openState(opened, config, flags, session);
+    await openTextCache(state, config.textCache ?? join(dirname(folder), 'text-cache'));
     say(`run folder: ${folder}`);
     config.train = state.config;
     await writeRunConfig(folder, config);
@@ -105,11 +113,12 @@ async function newRun(flags: TrainFlags, given: (flag: keyof TrainFlags) => bool
   const folder = flags.out ?? join('runs', startedAt.replace(/\..*$/, '').replaceAll(':', '-'));
   if (await nodeFiles.exists(join(folder, 'config.json'))) throw new Error(`${folder}: holds a run already; go on with it by --resume ${folder}, or choose another --out`);
   if (flags.stage !== 'all') requireTeacher(flags.stage, flags.init !== undefined);
+  if (flags.freezeText && !flags.textTower) throw new Error('--freeze-text: takes a text tower with weights; give --text-tower a Hugging Face folder (a run from --init keeps the tower of its checkpoint as it is)');
   const source: CohortSource = flags.data
     ? { data: flags.data, ...(flags.reports && { reports: flags.reports }), ...(flags.labels && { labels: flags.labels }) }
     : { data: join('runs', `phantom-seed${flags.seed}-${flags.patients}+${flags.validationPatients}`) };
   const command = ['node train.js', ...process.argv.slice(2).filter((word, at) => !(at === 0 && word === 'train'))].join(' ');
-  return { folder, config: { version: packageVersion('ct-lite') ?? 'unknown', command, startedAt, source, phantom: !flags.data, ...(flags.init && { init: flags.init }), ...(flags.vocab && { vocab: flags.vocab }), train: trainConfig(flags) } };
+  return { folder, config: { version: packageVersion('ct-lite') ?? 'unknown', command, startedAt, source, phantom: !flags.data, ...(flags.init && { init: flags.init }), ...(flags.vocab && { vocab: flags.vocab }), ...(flags.textTower && { textTower: { folder: flags.textTower, frozen: flags.freezeText ?? false } }), ...(flags.textCache && { textCache: flags.textCache }), train: trainConfig(flags) } };
 }
 
 function trainConfig(flags: TrainFlags): TrainConfig {
@@ -158,11 +167,35 @@ async function openState({ engine }: OpenedEngine, config: RunConfig, flags: Tra
     if (state.config.head !== settings.head) throw new Error(`--init ${file}: has ${state.config.head} projection heads, this run ${settings.head}; give the same --head`);
     requireTeacher(first, state.teacher !== null);
     state.optimizer?.dispose();
+    if (state.config.textTower) settings.textTower = state.config.textTower;
+    if (state.config.headRank !== undefined) settings.headRank = state.config.headRank;
     return { ...state, config: settings, optimizer: null, position: { stage: first, step: 0 } };
+  }
+  const start = { config: settings, position: { stage: first, step: 0 }, teacher: null, student: null, projectors: null, optimizer: null };
+  if (config.textTower) {
+    const { folder, frozen } = config.textTower;
+    const { bert, tokenizer, config: tower, unused } = await openTextTower(engine, nodeFiles, folder, frozen, openWeights);
+    say(`text tower ${tower.name}: ${bert.parameterCount} parameters, ${tower.text.layers} layers of ${tower.text.width}, ${frozen ? 'frozen' : 'trained'}${unused.length ? `; left out of its file: ${brief(unused)}` : ''}`);
+    settings.textTower = tower;
+    settings.text.maxTokens = Math.min(settings.text.maxTokens, tower.text.maxPositions);
+    return { ...start, vocabulary: tokenizer.vocabTxt, tokenizer, textTower: bert };
   }
   const texts = cohort.scans.filter(({ split }) => split === 'train').map(({ report }) => report);
   const vocabulary = vocab ? new TextDecoder().decode(await nodeFiles.readFile(vocab)) : buildVocabulary([...texts, ...allLabelPrompts()], { minCount: 1 });
-  return { config: settings, vocabulary, tokenizer: loadTokenizer({ vocabTxt: vocabulary }), position: { stage: first, step: 0 }, teacher: null, student: null, projectors: null, optimizer: null };
+  return { ...start, vocabulary, tokenizer: loadTokenizer({ vocabTxt: vocabulary }) };
+}
+
+/** The first few of many names. */
+function brief(names: readonly string[]): string {
+  const shown = 4;
+  return names.length > shown ? `${names.slice(0, shown).join(', ')} and ${names.length - shown} more` : names.join(', ');
+}
+
+async function openTextCache(state: RunState, folder: string): Promise<void> {
+  const { textTower } = state.config;
+  if (!textTower?.frozen) return;
+  state.textCache = await TextCache.open(textTower.text.width, { files: nodeFiles, folder, weights: textTower.weights });
+  if (state.textCache.size) say(`${state.textCache.size} texts that the tower has read are in ${folder}`);
 }
 
 async function runStages({ engine }: OpenedEngine, state: RunState, { cohort, volumes }: CohortSession, folder: string, signal: AbortSignal): Promise<void> {

@@ -24,8 +24,9 @@ export { findCohortFiles, isScanName, parseCtRateName, scanId } from './cohort-f
 export type { CohortFile, CohortFiles, CtRateName } from './cohort-files.ts';
 export { MIN_PATIENTS, splitPatients } from './splits.ts';
 export type { Split } from './splits.ts';
-export { loadTokenizer, SPECIAL_TOKENS } from './tokenizer.ts';
-export type { TokenBatch, Tokenizer, TokenizerSource } from './tokenizer.ts';
+export { DEFAULT_TOKENIZER_SETTINGS, loadTokenizer, SPECIAL_TOKENS } from './tokenizer.ts';
+export type { TokenBatch, Tokenizer, TokenizerSettings, TokenizerSource } from './tokenizer.ts';
+export { readTokenizerFolder } from './tokenizer-folder.ts';
 export { buildVocabulary } from './vocabulary.ts';
 export type { VocabularyOptions } from './vocabulary.ts';
 export { decodeScan, readScan, scanFormat } from './loader.ts';

@@ -1,5 +1,5 @@
 /** Settings of a run. They are saved with every checkpoint, so that a resumed run needs no flags. */
-import type { PresetName } from '../model/index.ts';
+import type { PresetName, TextConfig } from '../model/index.ts';
 
 export const STAGES = ['teacher', 'fast', 'align'] as const;
 export type StageName = (typeof STAGES)[number];
@@ -22,6 +22,10 @@ export interface TrainConfig {
   trainQuality: [number, number];
   /** Projection heads: SFP (Block Tensor Train) or dense. */
   head: 'sfp' | 'dense';
+  /** Rank of Block Tensor Train heads, where it is not the preset's. */
+  headRank?: number;
+  /** A text tower with weights of its own, in place of the preset's. */
+  textTower?: TextTowerConfig;
   /** Starts the student from the teacher's weights where both have the same shape [O]. */
   studentFromTeacher: boolean;
   /**
@@ -48,6 +52,19 @@ export interface TrainConfig {
   /** Steps between checkpoints and between validations. */
   checkpointEvery: number;
   validateEvery: number;
+}
+
+/** A pretrained text tower: all that a checkpoint has to know beside its weights and tokens. */
+export interface TextTowerConfig {
+  /** Name of the folder that it came from, for people. */
+  name: string;
+  text: TextConfig;
+  /** Rows of the word table; the tokenizer may know fewer. */
+  vocabularySize: number;
+  /** Only reads: its output is cached, and the checkpoint holds it once. Otherwise it is trained. */
+  frozen: boolean;
+  /** SHA-256 of sizes and weights as they were read. */
+  weights: string;
 }
 
 type Defaults = Omit<TrainConfig, 'preset' | 'seed'>;

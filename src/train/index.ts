@@ -1,10 +1,14 @@
 export { bootstrapAuroc, type AurocIntervals, type Interval } from './bootstrap.ts';
-export { makeConfig, shareSteps, STAGES, totalSteps, type StageName, type TrainConfig } from './config.ts';
+export { compressCheckpoint, type CompressedCheckpoint, type CompressedHeadReport, type CompressionChoice } from './compress-checkpoint.ts';
+export { makeConfig, shareSteps, STAGES, totalSteps, type StageName, type TextTowerConfig, type TrainConfig } from './config.ts';
 export { embedVolumes, encodePrompts, evaluateSplit, scoreLabels, scoreScans, type Evaluation } from './evaluate.ts';
 export { auroc, evaluateLabels, type EvaluationMetrics } from './metrics.ts';
 export { AdamW } from './optimizer.ts';
 export { renderReport, type ReportData, type SliceExample } from './report.ts';
-export { decodeCheckpoint, encodeCheckpoint, prepareStage, requireTeacher, type RunState } from './run-state.ts';
+export { decodeCheckpoint, disposeState, encodeCheckpoint, prepareStage, requireTeacher, type RunState } from './run-state.ts';
 export { decodeSafetensors, encodeSafetensors } from './safetensors.ts';
+export { safetensorsWeights } from './safetensors-weights.ts';
 export { CHECKPOINT_FILE, DivergedError, globalStepOf, METRICS_FILE, parseMetrics, train, type MetricsRecord, type StepRecord, type TrainerHost } from './trainer.ts';
+export { TextCache, type TextCacheFolder } from './text-cache.ts';
+export { openTextTower, type TextTower } from './text-tower.ts';
 export { VolumeStore } from './volumes.ts';

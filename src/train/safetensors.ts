@@ -186,7 +186,8 @@ export function decodeSafetensors(bytes: Uint8Array, name: string): Safetensors 
   for (const { name: tensor, dtype, shape, start, end } of entries) {
     const place = bytes.byteOffset + dataStart + start;
     const aligned = place % BYTES[dtype] === 0;
-    const buffer = aligned ? bytes.buffer : bytes.slice(dataStart + start, dataStart + end).buffer;
+    // Not bytes.slice: a Node Buffer's gives a view, not a copy.
+    const buffer = aligned ? bytes.buffer : Uint8Array.from(bytes.subarray(dataStart + start, dataStart + end)).buffer;
     tensors[tensor] = { dtype, shape, data: new ARRAYS[dtype](buffer as ArrayBuffer, aligned ? place : 0, (end - start) / BYTES[dtype]) };
   }
   return { tensors, metadata };

@@ -6,6 +6,7 @@ import type { StageName, TrainConfig } from './config.ts';
 import type { RunState } from './run-state.ts';
 import { batchIndices, seededRandom, uniform } from './sampler.ts';
 import { learningRate } from './schedule.ts';
+import { TextCache } from './text-cache.ts';
 import { drawTexts, tokenize, type StepTexts } from './texts.ts';
 import type { VolumeStore } from './volumes.ts';
 
@@ -57,7 +58,8 @@ export async function runStep(engine: Engine, state: RunState, stage: StageName,
   const { steps, learningRate: peak } = config.stages[stage]!;
   const rate = learningRate(step, { peak, steps });
   return engine.scope(async () => {
-    const { losses, recenter } = stageLosses(engine, state, stage, input);
+    const textFeatures = input.texts && (await frozenFeatures(engine, state, input.texts));
+    const { losses, recenter } = stageLosses(engine, state, stage, input, textFeatures);
     await losses.loss!.backward();
     const norm = optimizer!.step(rate / peak);
     optimizer!.zeroGrad();
@@ -77,6 +79,14 @@ const leastToCenter = 4;
 /** A batch's mean is a noisy guess of the cohort's: after the first step the bias follows it slowly. */
 const centeringShare = 0.2;
 
+/** What a frozen text tower gives of the step's texts [J, width]; null where the tower is trained. */
+async function frozenFeatures(engine: Engine, state: RunState, { texts }: StepTexts): Promise<Tensor | null> {
+  const { config, textTower, tokenizer } = state;
+  if (!config.textTower?.frozen) return null;
+  state.textCache ??= new TextCache(textTower!.width);
+  return state.textCache.forward(engine, textTower!, tokenize(tokenizer, texts, config.text.maxTokens));
+}
+
 interface StageLosses {
   /** `loss` is what is minimised; the rest its terms. */
   losses: Record<string, Tensor>;
@@ -84,12 +94,12 @@ interface StageLosses {
   recenter: () => unknown;
 }
 
-function stageLosses(engine: Engine, state: RunState, stage: StageName, input: StepInput): StageLosses {
+function stageLosses(engine: Engine, state: RunState, stage: StageName, input: StepInput, textFeatures: Tensor | null): StageLosses {
   const { config, teacher, student } = state;
   const shape = [input.batch, 1, ...presets[config.preset].grid.shape];
   const upload = (values: Float32Array<ArrayBuffer>): Tensor => engine.tensor(values, shape);
   if (stage === 'teacher') {
-    const { loss, recenter } = contrastive(state, teacher!, teacher!.encodeImage(upload(input.raw!)).embedding, input.texts!);
+    const { loss, recenter } = contrastive(state, teacher!, teacher!.encodeImage(upload(input.raw!)).embedding, input.texts!, textFeatures);
     return { losses: { loss }, recenter };
   }
 
@@ -98,13 +108,13 @@ function stageLosses(engine: Engine, state: RunState, stage: StageName, input: S
   const losses: Record<string, Tensor> = {};
   if (target) Object.assign(losses, distillation(state, output, target));
   if (stage === 'fast') return { losses: { loss: losses.fast!, ...losses }, recenter: () => {} };
-  const { loss: sigLip, recenter } = contrastive(state, student!, (output as ReturnType<CtLite['encodeImage']>).embedding, input.texts!);
+  const { loss: sigLip, recenter } = contrastive(state, student!, (output as ReturnType<CtLite['encodeImage']>).embedding, input.texts!, textFeatures);
   const loss = target ? ops.add(sigLip, ops.mul(losses.fast!, config.fastWeight)) : sigLip;
   return { losses: { loss, sigLip, ...losses }, recenter };
 }
 
-function contrastive({ config, tokenizer, position, teacher }: RunState, model: CtLite, images: Tensor, { texts, matches }: StepTexts): { loss: Tensor; recenter: () => unknown } {
-  const embeddings = model.encodeText(tokenize(tokenizer, texts, config.text.maxTokens));
+function contrastive({ config, tokenizer, position, teacher }: RunState, model: CtLite, images: Tensor, { texts, matches }: StepTexts, textFeatures: Tensor | null): { loss: Tensor; recenter: () => unknown } {
+  const embeddings = textFeatures ? model.projectText(textFeatures) : model.encodeText(tokenize(tokenizer, texts, config.text.maxTokens));
   const loss = ops.sigLipLoss(images, embeddings, model.logScale, model.logitBias, { matches });
   // A student with its teacher's weights is centred already; the mean of one batch would turn it away again.
   const centered = model !== teacher && teacher !== null && config.studentFromTeacher;

@@ -82,6 +82,8 @@ export async function train(engine: Engine, state: RunState, cohort: Cohort, hos
   // A run that starts past its first step was read from its checkpoint.
   let saved = globalStepOf(state) > 0 ? place() : null;
   const save = async (): Promise<void> => {
+    // Before the checkpoint: a run resumed from it then finds the texts read that had been read when it was written.
+    await state.textCache?.save();
     await host.files.writeFile(host.files.join(host.folder, CHECKPOINT_FILE), await encodeCheckpoint(engine, state));
     saved = place();
   };
