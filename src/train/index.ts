@@ -1,9 +1,13 @@
-export { bootstrapAuroc, type AurocIntervals, type Interval } from './bootstrap.ts';
+export { bootstrapMetrics, type Interval, type MetricIntervals } from './bootstrap.ts';
 export { makeConfig, shareSteps, STAGES, totalSteps, type StageName, type TrainConfig } from './config.ts';
-export { embedVolumes, encodePrompts, evaluateSplit, scoreLabels, scoreScans, type Evaluation } from './evaluate.ts';
-export { auroc, evaluateLabels, type EvaluationMetrics } from './metrics.ts';
+export { compareModels, type Comparison } from './compare.ts';
+export { embedScans, embedTexts, embedVolumes, encodePrompts, evaluateSplit, scoreEmbeddings, scoreLabels, scoreScans, type Evaluation } from './evaluate.ts';
+export { renderEvaluation } from './evaluation-report.ts';
+export { evaluationCsv, evaluationJson, type EvaluationResult } from './evaluation-tables.ts';
+export { auroc, evaluateLabels, type EvaluationMetrics, type ScoredSplit } from './metrics.ts';
 export { AdamW } from './optimizer.ts';
 export { renderReport, type ReportData, type SliceExample } from './report.ts';
+export { distinctReports, measureRetrieval, type RetrievalResult } from './retrieval.ts';
 export { decodeCheckpoint, encodeCheckpoint, prepareStage, requireTeacher, type RunState } from './run-state.ts';
 export { decodeSafetensors, encodeSafetensors } from './safetensors.ts';
 export { CHECKPOINT_FILE, DivergedError, globalStepOf, METRICS_FILE, parseMetrics, train, type MetricsRecord, type StepRecord, type TrainerHost } from './trainer.ts';
