@@ -31,6 +31,9 @@ function settingsOf(config: RunConfig, folder: string): Record<BoundFlag, string
     preset: train.preset,
     stage: stages.length === STAGES.length ? 'all' : stages.join('+'),
     head: train.head,
+    textTower: config.textTower?.folder ?? none,
+    freezeText: config.textTower?.frozen ?? false,
+    textCache: config.textCache ?? none,
     text: train.text.unit,
     labelPrompts: train.text.labelPrompts ?? false,
     seed: train.seed,
@@ -42,7 +45,7 @@ function settingsOf(config: RunConfig, folder: string): Record<BoundFlag, string
   };
 }
 
-const paths: readonly string[] = ['out', 'data', 'reports', 'labels', 'vocab', 'init'] satisfies BoundFlag[];
+const paths: readonly string[] = ['out', 'data', 'reports', 'labels', 'vocab', 'init', 'textTower', 'textCache'] satisfies BoundFlag[];
 
 /**
  * @param given whether a flag stood on the command line: defaults say nothing

@@ -74,7 +74,7 @@ export interface RunReport {
 export async function writeRunReport(run: RunReport): Promise<string> {
   const { folder, evaluation, baseline } = run;
   if (evaluation) {
-    const brief = (one: Evaluation): object => ({ mean: one.metrics.mean, meanInterval: one.intervals.mean, labels: one.metrics.labels.map(({ roc: _, ...label }, index) => ({ ...label, interval: one.intervals.labels[index] })) });
+    const brief = (one: Evaluation): object => ({ mean: one.metrics.mean, meanInterval: one.intervals.measures.auroc.mean, labels: one.metrics.labels.map(({ roc: _, ...label }, index) => ({ ...label, interval: one.intervals.measures.auroc.labels[index] })) });
     await nodeFiles.writeFile(nodeFiles.join(folder, 'evaluation.json'), json({ student: evaluation === baseline ? null : brief(evaluation), teacherUncompressed: baseline && brief(baseline) }));
   }
   const path = nodeFiles.join(folder, 'report.html');

@@ -13,6 +13,7 @@ import { wholeNumber } from './options.ts';
 import { writePhantomCohort } from './phantom-cohort.ts';
 import { phantomSizes, refuseContradictions } from './resume-flags.ts';
 import { findCheckpoint, readRunConfig, removeLeftovers, writeRunConfig, writeRunReport, type RunConfig } from './run-folder.ts';
+import { print, say } from './terminal.ts';
 import { packageVersion } from './versions.ts';
 import { openWeights } from './weight-files.ts';
 
@@ -41,8 +42,6 @@ export interface TrainFlags {
   patients: number;
   validationPatients: number;
 }
-
-const say = (text: string): void => void process.stderr.write(`${text}\n`);
 
 export function trainCommand(): Command {
   return new Command('train')
@@ -226,7 +225,7 @@ async function finish(opened: OpenedEngine, state: RunState, session: CohortSess
   const evaluate = async (model: 'teacher' | 'student'): Promise<Evaluation | null> => {
     if (!state[model] || test.length === 0) return null;
     const options = { engine: opened.engine, model: state[model], tokenizer: state.tokenizer, volumes, shape: presets[settings.preset].grid.shape, batch: settings.batch, quality: model === 'teacher' ? null : settings.quality };
-    return evaluateSplit(await scoreScans(validation, options), await scoreScans(test, options), test, settings.seed, cohort.splitTooSmall ? 'the training scans' : 'the test split');
+    return evaluateSplit(await scoreScans(validation, options), await scoreScans(test, options), test.map(({ patientId }) => patientId), { seed: settings.seed }, cohort.splitTooSmall ? 'the training scans' : 'the test split');
   };
   const baseline = await evaluate('teacher');
   const evaluation = await evaluate('student');
@@ -245,8 +244,6 @@ async function finish(opened: OpenedEngine, state: RunState, session: CohortSess
 function summary({ metrics, intervals }: Evaluation): string {
   const { auroc, aurocLabels } = metrics.mean;
   if (auroc === null) return 'mean AUROC not measurable: no label has both classes';
-  const { mean } = intervals;
+  const { mean } = intervals.measures.auroc;
   return `mean AUROC ${auroc.toFixed(3)}${mean ? ` [${mean.low.toFixed(3)}, ${mean.high.toFixed(3)}] (95 % interval over patients)` : ''} over ${aurocLabels} labels`;
 }
-
-const print = (text: string): void => void process.stdout.write(`${text}\n`);

@@ -1,5 +1,5 @@
 /** The data room: scans, texts and cohorts to what the model reads. Runs in Node and in browsers alike. */
-export { allLabelPrompts, labelPrompts, LABELS } from './labels.ts';
+export { allLabelPrompts, labelPrompts, LABELS, UNLABELLED } from './labels.ts';
 export type { Label } from './labels.ts';
 export { greyToValue, HU_WINDOW, valueToGrey, valueToHu, voxelCount } from './volume.ts';
 export type { CtVolume, InputGrid, Size3 } from './volume.ts';
@@ -16,8 +16,12 @@ export { decodeGreyJpeg, encodeGreyJpeg, initJpegCodec } from './jpeg-codec.ts';
 export type { GreyImage, JpegWasmFile, JpegWasmLoader } from './jpeg-codec.ts';
 export { decodeJpegVolume, DEFAULT_JPEG_QUALITY, encodeJpegVolume, greyToHu, greyToValues, jpegRoundTrip } from './jpeg-volume.ts';
 export type { EncodeJpegVolumeOptions, JpegVolume, JpegVolumeDescription } from './jpeg-volume.ts';
-export { findColumn, readCsv, requireColumn } from './csv.ts';
+export { findColumn, formatCsv, readCsv, requireColumn } from './csv.ts';
 export type { CsvTable } from './csv.ts';
+export { defaultPrompts, formatPrompts, readPrompts } from './prompts.ts';
+export type { PromptPair } from './prompts.ts';
+export { alignScores, readScores } from './scores-table.ts';
+export type { ScoredScans } from './scores-table.ts';
 export { openCohort } from './cohort.ts';
 export type { Cohort, CohortScan, OpenCohortOptions } from './cohort.ts';
 export { findCohortFiles, isScanName, parseCtRateName, scanId } from './cohort-files.ts';

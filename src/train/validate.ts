@@ -1,9 +1,10 @@
 /** What is measured on validation scans while a run trains. */
 import { noGrad, type Engine, type Tensor } from '../autograd/index.ts';
-import type { CohortScan } from '../data/index.ts';
+import { LABELS, type CohortScan } from '../data/index.ts';
 import { fastLoss, presets } from '../model/index.ts';
 import type { StageName } from './config.ts';
-import { evaluateSplit, scoreScans } from './evaluate.ts';
+import { scoreScans } from './evaluate.ts';
+import { evaluateLabels } from './metrics.ts';
 import type { RunState } from './run-state.ts';
 import type { VolumeStore } from './volumes.ts';
 
@@ -18,7 +19,7 @@ export async function validateAuroc(engine: Engine, { config, tokenizer, teacher
     model: isTeacher ? teacher! : student!,
     quality: isTeacher ? null : config.quality,
   });
-  return evaluateSplit(scores, scores, scans, config.seed, 'validation').metrics.mean.auroc;
+  return evaluateLabels(LABELS, scores, scores, 'validation').mean.auroc;
 }
 
 export interface DistillationMeasure {
