@@ -1,5 +1,6 @@
 /** Runs the command line on given arguments and gives its exit code; main.ts is the process around it. */
 import { Command, CommanderError } from 'commander';
+import { convertCommand } from './convert.ts';
 import { doctorCommand } from './doctor.ts';
 import { evalCommand } from './eval.ts';
 import { Interrupted } from './interrupt.ts';
@@ -41,7 +42,7 @@ function buildProgram(output: CommandLineOutput): Command {
     .showHelpAfterError('(--help lists what there is)')
     .exitOverride()
     .configureOutput({ writeOut: output.out, writeErr: output.err });
-  for (const command of [doctorCommand(), phantomCommand(), prepareCommand(), trainCommand(), evalCommand(), predictCommand()]) {
+  for (const command of [doctorCommand(), phantomCommand(), prepareCommand(), trainCommand(), evalCommand(), predictCommand(), convertCommand()]) {
     if (!command.options.some(({ long }) => long === '--debug')) command.option('--debug', 'print where an error came from');
     program.addCommand(command.copyInheritedSettings(program));
   }
