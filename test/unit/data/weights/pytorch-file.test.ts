@@ -93,7 +93,7 @@ async function storedEntries(bytes: Uint8Array): Promise<Record<string, Uint8Arr
 }
 
 /** A checkpoint around a pickle written by hand, with one storage of 24 bytes. */
-const around = (pickle: Buffer, storage: Uint8Array = new Uint8Array(24))): Uint8Array => zipFile({ 'a/data.pkl': pickle, 'a/data/0': storage });
+const around = (pickle: Buffer, storage: Uint8Array = new Uint8Array(24)): Uint8Array => zipFile({ 'a/data.pkl': pickle, 'a/data/0': storage });
 const text = (value: string): Buffer => Buffer.concat([Buffer.from([0x58, value.length, 0, 0, 0]), Buffer.from(value)]);
 const global = (name: string): Buffer => Buffer.from(`c${name.replace(/\.(?=[^.]*$)/, '\n')}\n`);
 const int = (value: number): Buffer => Buffer.concat([Buffer.from('J'), Buffer.from(Int32Array.of(value).buffer)]);
@@ -104,7 +104,7 @@ const tensor = (shape: number[], strides: number[], offset = 0, elements = 6): B
   call('torch._utils._rebuild_tensor_v2', storage(elements), int(offset), tuple(...shape.map(int)), tuple(...strides.map(int)), Buffer.from([0x89]), Buffer.from('}'));
 const program = (...parts: Buffer[]): Buffer => Buffer.concat([Buffer.from([0x80, 2]), ...parts, Buffer.from('.')]);
 const dict = (name: string, value: Buffer): Buffer => Buffer.concat([Buffer.from('}'), text(name), value, Buffer.from('s')]);
-const openHand = (pickle: Buffer, bytes?: Uint8Array): Promise<TensorFile> => openPytorch(bytesAccess(around(pickle, bytes)), 'x.pt');
+const openHand = (pickle: Buffer, bytes?: Uint8Array<ArrayBuffer>): Promise<TensorFile> => openPytorch(bytesAccess(around(pickle, bytes)), 'x.pt');
 
 describe('a pickle written by hand', () => {
   it('gives the tensor it describes', async () => {
