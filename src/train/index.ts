@@ -1,5 +1,5 @@
 export { bootstrapAuroc, type AurocIntervals, type Interval } from './bootstrap.ts';
-export { makeConfig, shareSteps, STAGES, totalSteps, type StageName, type TrainConfig } from './config.ts';
+export { makeConfig, shareSteps, STAGES, totalSteps, TRAINABLE_PARTS, type StageName, type TrainablePart, type TrainConfig } from './config.ts';
 export { embedVolumes, encodePrompts, evaluateSplit, scoreLabels, scoreScans, type Evaluation } from './evaluate.ts';
 export { auroc, evaluateLabels, type EvaluationMetrics } from './metrics.ts';
 export { AdamW } from './optimizer.ts';

@@ -1,7 +1,7 @@
 /** Stands in for test/support/engine.ts in a page: the same functions over src/browser.ts. */
 import { Engine, openEngine } from '../../src/browser.ts';
 import { Device, type DeviceOptions } from '../../src/engine/index.ts';
-import { requestBrowserAdapter } from '../../src/platform/browser.ts';
+import { requestBrowserAdapter } from '../../src/platform/browser-adapter.ts';
 
 let shared: Promise<Engine> | null = null;
 
