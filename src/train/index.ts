@@ -5,6 +5,7 @@ export { auroc, evaluateLabels, type EvaluationMetrics } from './metrics.ts';
 export { AdamW } from './optimizer.ts';
 export { renderReport, type ReportData, type SliceExample } from './report.ts';
 export { decodeCheckpoint, encodeCheckpoint, prepareStage, requireTeacher, type RunState } from './run-state.ts';
+export { collectReport, type ReportSource } from './run-report.ts';
 export { decodeSafetensors, encodeSafetensors } from './safetensors.ts';
 export { CHECKPOINT_FILE, DivergedError, globalStepOf, METRICS_FILE, parseMetrics, train, type MetricsRecord, type StepRecord, type TrainerHost } from './trainer.ts';
 export { VolumeStore } from './volumes.ts';
