@@ -1,8 +1,8 @@
 /** The package's entry in browsers: the names of src/index.ts, on `navigator.gpu`. */
 import { Engine } from './autograd/index.ts';
 import { Device } from './engine/index.ts';
-import { requestBrowserAdapter } from './platform/browser.ts';
-import type { BrowserAdapterOptions } from './platform/browser.ts';
+import { requestBrowserAdapter } from './platform/browser-adapter.ts';
+import type { BrowserAdapterOptions } from './platform/browser-adapter.ts';
 
 export { checkpoint, Engine, isGradEnabled, noGrad, ops, Tensor } from './autograd/index.ts';
 export type { TensorOptions } from './autograd/index.ts';

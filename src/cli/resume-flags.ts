@@ -30,6 +30,7 @@ function settingsOf(config: RunConfig, folder: string): Record<BoundFlag, string
     init: config.init ?? none,
     preset: train.preset,
     stage: stages.length === STAGES.length ? 'all' : stages.join('+'),
+    train: train.trainable ?? 'all',
     head: train.head,
     textTower: config.textTower?.folder ?? none,
     freezeText: config.textTower?.frozen ?? false,

@@ -6,7 +6,7 @@ import type { PresetName } from '../model/index.ts';
 import { presets } from '../model/index.ts';
 import { nodeFiles } from '../platform/node-files.ts';
 import { createProgress } from '../platform/progress.ts';
-import { decodeCheckpoint, evaluateSplit, globalStepOf, makeConfig, openTextTower, requireTeacher, scoreScans, shareSteps, STAGES, TextCache, totalSteps, train, type Evaluation, type RunState, type StageName, type TrainConfig } from '../train/index.ts';
+import { decodeCheckpoint, evaluateSplit, globalStepOf, makeConfig, openTextTower, requireTeacher, scoreScans, shareSteps, STAGES, TextCache, totalSteps, train, TRAINABLE_PARTS, type Evaluation, type RunState, type StageName, type TrainablePart, type TrainConfig } from '../train/index.ts';
 import { openCohortSession, openNodeEngine, type CohortSession, type CohortSource, type OpenedEngine } from './cohort-session.ts';
 import { Interrupted, interruptSignal } from './interrupt.ts';
 import { wholeNumber } from './options.ts';
@@ -27,6 +27,7 @@ export interface TrainFlags {
   textCache?: string;
   preset: PresetName;
   stage: StageName | 'all';
+  train?: TrainablePart;
   head?: 'sfp' | 'dense';
   text?: 'report' | 'sentence';
   labelPrompts?: boolean;
@@ -55,6 +56,7 @@ export function trainCommand(): Command {
     .option('--text-cache <folder>', 'where that is kept; default text-cache beside the run folder')
     .addOption(new Option('--preset <name>', 'size of the model').choices(Object.keys(presets)).default('tiny'))
     .addOption(new Option('--stage <name>', 'one stage alone, or all').choices([...STAGES, 'all']).default('all'))
+    .addOption(new Option('--train <part>', 'what of the model is trained, the rest stays as it is: its heads, also the last blocks, or all').choices([...TRAINABLE_PARTS]))
     .addOption(new Option('--head <kind>', 'projection heads: Block Tensor Train or dense').choices(['sfp', 'dense']))
     .addOption(new Option('--text <unit>', 'texts of the contrastive loss').choices(['report', 'sentence']))
     .option('--label-prompts', 'also train on the prompts of the labels (default of preset tiny)')
@@ -127,6 +129,7 @@ function trainConfig(flags: TrainFlags): TrainConfig {
   if (flags.learningRate !== undefined) for (const stage of Object.values(config.stages)) stage.learningRate = flags.learningRate;
   if (flags.batch !== undefined) config.batch = flags.batch;
   if (flags.quality !== undefined) config.quality = flags.quality;
+  if (flags.train) config.trainable = flags.train;
   if (flags.head) config.head = flags.head;
   if (flags.text) config.text.unit = flags.text;
   if (flags.labelPrompts !== undefined) config.text.labelPrompts = flags.labelPrompts;

@@ -4,6 +4,10 @@ import type { PresetName, TextConfig } from '../model/index.ts';
 export const STAGES = ['teacher', 'fast', 'align'] as const;
 export type StageName = (typeof STAGES)[number];
 
+/** What of a model is trained: its projection heads alone, also the last block of each stack and the pooling, or all of it [O]. */
+export const TRAINABLE_PARTS = ['heads', 'last-blocks', 'all'] as const;
+export type TrainablePart = (typeof TRAINABLE_PARTS)[number];
+
 export interface StageConfig {
   steps: number;
   /** Peak learning rate; warm-up and cosine as in schedule.ts. */
@@ -26,6 +30,8 @@ export interface TrainConfig {
   headRank?: number;
   /** A text tower with weights of its own, in place of the preset's. */
   textTower?: TextTowerConfig;
+  /** What the stages train of their model; all of it where not given. The rest stays as it is. */
+  trainable?: TrainablePart;
   /** Starts the student from the teacher's weights where both have the same shape [O]. */
   studentFromTeacher: boolean;
   /**

@@ -1,7 +1,7 @@
 export { bootstrapMetrics, type Interval, type MetricIntervals } from './bootstrap.ts';
 export { compareModels, type Comparison } from './compare.ts';
 export { compressCheckpoint, type CompressedCheckpoint, type CompressedHeadReport, type CompressionChoice } from './compress-checkpoint.ts';
-export { makeConfig, shareSteps, STAGES, totalSteps, type StageName, type TextTowerConfig, type TrainConfig } from './config.ts';
+export { makeConfig, shareSteps, STAGES, totalSteps, TRAINABLE_PARTS, type StageName, type TextTowerConfig, type TrainablePart, type TrainConfig } from './config.ts';
 export { embedScans, embedTexts, embedVolumes, encodePrompts, evaluateSplit, scoreEmbeddings, scoreLabels, scoreScans, type Evaluation } from './evaluate.ts';
 export { renderEvaluation } from './evaluation-report.ts';
 export { evaluationCsv, evaluationJson, type EvaluationResult } from './evaluation-tables.ts';
@@ -10,6 +10,7 @@ export { AdamW } from './optimizer.ts';
 export { renderReport, type ReportData, type SliceExample } from './report.ts';
 export { distinctReports, measureRetrieval, type RetrievalResult } from './retrieval.ts';
 export { decodeCheckpoint, disposeState, encodeCheckpoint, prepareStage, requireTeacher, type RunState } from './run-state.ts';
+export { collectReport, type ReportSource } from './run-report.ts';
 export { safetensorsWeights } from './safetensors-weights.ts';
 export { decodeSafetensors, encodeSafetensors } from './safetensors.ts';
 export { TextCache, type TextCacheFolder } from './text-cache.ts';
