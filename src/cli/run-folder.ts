@@ -1,11 +1,11 @@
 /** The run folder: config.json, metrics.jsonl, checkpoint.safetensors, evaluation.json, report.html. */
-import { stat } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { readFile } from 'node:fs/promises';
 import { encode as encodePng } from 'fast-png';
 import { encodeJpegVolume, type CohortScan } from '../data/index.ts';
 import { presets } from '../model/index.ts';
 import { nodeFiles } from '../platform/node-files.ts';
+import { scanBytes } from '../platform/node-scan.ts';
 import { CHECKPOINT_FILE, parseMetrics, METRICS_FILE, renderReport, STAGES, type Evaluation, type ReportData, type SliceExample, type StepRecord, type TrainConfig, type VolumeStore } from '../train/index.ts';
 import type { CohortSource, OpenedEngine, ReadableCohort } from './cohort-session.ts';
 
@@ -138,7 +138,7 @@ async function sliceExamples(cohort: ReadableCohort, volumes: VolumeStore, { pre
       const zip = await encodeJpegVolume(raw, grid, { quality, source: scan.id });
       return {
         id: scan.id, raw: slice(raw), jpeg: slice(jpeg), shape: grid.shape, spacingMm: grid.spacingMm, quality,
-        rawFileBytes: (await stat(scan.path)).size, gridBytes: 2 * raw.length, jpegBytes: zip.length, psnrDb: psnr(raw, jpeg),
+        rawFileBytes: await scanBytes(scan.path), gridBytes: 2 * raw.length, jpegBytes: zip.length, psnrDb: psnr(raw, jpeg),
       };
     }),
   );
