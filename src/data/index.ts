@@ -12,6 +12,8 @@ export type { ResampleOptions } from './resample.ts';
 export { preprocess, toHuInt16 } from './preprocess.ts';
 export type { ModelInput } from './preprocess.ts';
 export { looksLikeChest } from './chest-check.ts';
+export { PLANE_EDGES, thumbnail } from './thumbnail.ts';
+export type { Plane } from './thumbnail.ts';
 export { decodeGreyJpeg, encodeGreyJpeg, initJpegCodec } from './jpeg-codec.ts';
 export type { GreyImage, JpegWasmFile, JpegWasmLoader } from './jpeg-codec.ts';
 export { decodeJpegVolume, DEFAULT_JPEG_QUALITY, encodeJpegVolume, greyToHu, greyToValues, jpegRoundTrip } from './jpeg-volume.ts';

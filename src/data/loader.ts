@@ -24,6 +24,8 @@ export interface ReadScanOptions {
 export interface DecodeScanOptions extends ReadScanOptions {
   /** [O] Average where the grid's spacing is over twice the scan's (see resample.ts); on unless switched off. */
   antialias?: boolean;
+  /** Give the scan itself too; off unless asked for, it may take hundreds of megabytes. */
+  keepVolume?: boolean;
   /** Compress the input as JPEG of this quality and decode it again; absent: as the scan gives it. */
   quality?: number;
 }
@@ -35,6 +37,8 @@ export interface DecodedScan {
   format: ScanFormat;
   /** Quality of the JPEG that the values last went through, or null for uncompressed input. */
   quality: number | null;
+  /** The scan in HU at its own spacing, where `keepVolume` asks for it. */
+  volume?: CtVolume;
 }
 
 /**
@@ -93,10 +97,10 @@ async function decodeByFormat(scan: ScanContent, name: string, grid: InputGrid, 
   if (format !== 'jpeg-volume') {
     const volume = await readScan(scan, name, options);
     const { values } = preprocess(volume, grid, { antialias });
-    return { values, warnings: [...volume.warnings, ...looksLikeChest(volume)], format, quality: null };
+    return { values, warnings: [...volume.warnings, ...looksLikeChest(volume)], format, quality: null, ...(options.keepVolume && { volume }) };
   }
   const jpeg = await decodeJpegVolume(scan as Uint8Array, name);
-  const decoded = { format, quality: jpeg.quality } as const;
+  const decoded = { format, quality: jpeg.quality, ...(options.keepVolume && { volume: toVolume(jpeg, name) }) } as const;
   if (isOnGrid(jpeg, grid)) return { ...decoded, values: greyToValues(jpeg.grey), warnings: [] };
   const { values } = preprocess(toVolume(jpeg, name), grid, { antialias });
   const warning = `the JPEG volume is [${jpeg.shape.join(', ')}] at [${jpeg.spacingMm.join(', ')}] mm, resampled to the model's [${grid.shape.join(', ')}] at [${grid.spacingMm.join(', ')}] mm; prepare it at the model's preset instead`;
