@@ -1,8 +1,8 @@
 /** The run folder: config.json, metrics.jsonl, checkpoint.safetensors, evaluation.json, report.html. */
-import { stat } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { readFile } from 'node:fs/promises';
 import { nodeFiles } from '../platform/node-files.ts';
+import { scanBytes } from '../platform/node-scan.ts';
 import { CHECKPOINT_FILE, collectReport, renderReport, type Evaluation, type TrainConfig, type VolumeStore } from '../train/index.ts';
 import type { CohortSource, OpenedEngine, ReadableCohort } from './cohort-session.ts';
 
@@ -74,7 +74,7 @@ export async function writeRunReport(run: RunReport): Promise<string> {
     await nodeFiles.writeFile(nodeFiles.join(folder, 'evaluation.json'), json({ student: evaluation === baseline ? null : brief(evaluation), teacherUncompressed: baseline && brief(baseline) }));
   }
   const path = nodeFiles.join(folder, 'report.html');
-  await nodeFiles.writeFile(path, new TextEncoder().encode(renderReport(await collectReport({ ...run, files: nodeFiles, scanBytes: async ({ path: scan }) => (await stat(scan)).size }), await uPlotText())));
+  await nodeFiles.writeFile(path, new TextEncoder().encode(renderReport(await collectReport({ ...run, files: nodeFiles, scanBytes: ({ path: scan }) => scanBytes(scan) }), await uPlotText())));
   return path;
 }
 
