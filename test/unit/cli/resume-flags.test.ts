@@ -18,7 +18,7 @@ function resume(config: RunConfig, flags: Partial<TrainFlags>): void {
 describe('flags beside --resume', () => {
   it('that say nothing or what the run has are taken', () => {
     for (const config of [phantom, own]) resume(config, {});
-    resume(phantom, { seed: 3, steps: 68, batch: 8, quality: 75, preset: 'tiny', stage: 'all', head: 'sfp', text: 'sentence', labelPrompts: true, patients: 140, validationPatients: 60, out: resolve('runs/a') });
+    resume(phantom, { seed: 3, steps: 70, batch: 8, quality: 75, preset: 'tiny', stage: 'all', head: 'sfp', text: 'sentence', labelPrompts: true, patients: 140, validationPatients: 60, out: resolve('runs/a') });
     resume(own, { data: resolve('scans'), reports: './reports.csv', init: 'runs/first/', labelPrompts: false });
   });
 
@@ -26,7 +26,7 @@ describe('flags beside --resume', () => {
 
   it.each<[keyof TrainFlags, RunConfig, Partial<TrainFlags>, string]>([
     ['seed', phantom, { seed: 0 }, '--seed 0 was given where the run has 3.'],
-    ['steps', phantom, { steps: 69 }, '--steps 69 was given where the run has 68.'],
+    ['steps', phantom, { steps: 69 }, '--steps 69 was given where the run has 70.'],
     ['batch', phantom, { batch: 4 }, '--batch 4 was given where the run has 8.'],
     ['quality', phantom, { quality: 50 }, '--quality 50 was given where the run has 75.'],
     ['preset', own, { preset: 'tiny' }, '--preset tiny was given where the run has small.'],
