@@ -40,6 +40,7 @@ function settingsOf(config: RunConfig, folder: string): Record<BoundFlag, string
     seed: train.seed,
     steps: totalSteps(train),
     batch: train.batch,
+    virtualBatch: train.virtualBatch ?? train.batch,
     quality: train.quality,
     patients: sizes?.patients ?? none,
     validationPatients: sizes?.validationPatients ?? none,

@@ -37,6 +37,7 @@ export interface TrainFlags {
   seed: number;
   steps?: number;
   batch?: number;
+  virtualBatch?: number;
   quality?: number;
   learningRate?: number;
   adapter?: string;
@@ -66,7 +67,8 @@ export function trainCommand(): Command {
     .option('--out <folder>', 'run folder; default runs/ and the time')
     .option('--seed <n>', 'the same seed on the same adapter gives the same run', wholeNumber(0, 0x7fffffff), 0)
     .option('--steps <n>', 'optimiser steps over all stages', wholeNumber(1))
-    .option('--batch <n>', 'volumes a step', wholeNumber(1))
+    .option('--batch <n>', 'volumes at once', wholeNumber(1))
+    .option('--virtual-batch <n>', 'volumes a step, in parts of --batch: the gradients of all together in the memory of one part; default --batch', wholeNumber(1))
     .option('--quality <n>', 'JPEG quality of evaluation', wholeNumber(1, 100))
     .option('--learning-rate <x>', 'peak learning rate of every stage', positiveNumber)
     .option('--adapter <name>', 'swiftshader, lavapipe, or a part of the adapter\'s name')
@@ -128,6 +130,10 @@ function trainConfig(flags: TrainFlags): TrainConfig {
   if (flags.steps !== undefined) config.stages = shareSteps(config.stages, flags.steps);
   if (flags.learningRate !== undefined) for (const stage of Object.values(config.stages)) stage.learningRate = flags.learningRate;
   if (flags.batch !== undefined) config.batch = flags.batch;
+  if (flags.virtualBatch !== undefined) {
+    if (flags.virtualBatch < config.batch) throw new Error(`--virtual-batch ${flags.virtualBatch}: must be at least the batch, ${config.batch}; give a smaller --batch`);
+    config.virtualBatch = flags.virtualBatch;
+  }
   if (flags.quality !== undefined) config.quality = flags.quality;
   if (flags.train) config.trainable = flags.train;
   if (flags.head) config.head = flags.head;

@@ -17,8 +17,10 @@ export interface StageConfig {
 export interface TrainConfig {
   preset: PresetName;
   seed: number;
-  /** Volumes a step. */
+  /** Volumes at once. */
   batch: number;
+  /** Volumes a step where it is more than `batch`: encoded part by part, with the gradients of all together (gradient caching). */
+  virtualBatch?: number;
   /** Stages to run, in order: teacher (SigLIP on uncompressed input), fast (FAST alone), align (SigLIP + fastWeight·FAST). */
   stages: Partial<Record<StageName, StageConfig>>;
   /** JPEG quality of validation, test and prediction, and the range that training draws from [O]. */
