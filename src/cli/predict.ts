@@ -46,11 +46,14 @@ async function runPredict(scan: string, flags: PredictFlags): Promise<void> {
     const input = Float32Array.from(format === 'jpeg-volume' && flags.quality === undefined ? values : await jpegRoundTrip(values, preset.grid.shape, quality));
     const [embedding] = await embedVolumes(engine, student, input, preset.grid.shape);
     const scores = scoreLabels(embedding!, await encodePrompts(student, tokenizer));
-    if (flags.heatMap) await nodeFiles.writeFile(flags.heatMap, await heatMapPng(engine, student, input, preset));
+    // The scores are worth having where the picture cannot be written.
+    const failure = flags.heatMap === undefined ? null : await nodeFiles.writeFile(flags.heatMap, await heatMapPng(engine, student, input, preset)).then(() => null, (error: Error) => error);
+    const heatMap = failure ? null : (flags.heatMap ?? null);
     for (const warning of warnings) process.stderr.write(`warning: ${warning}\n`);
     if (flags.json) {
       const findings = Object.fromEntries(LABELS.map((label, index) => [label, scores[index]]));
-      process.stdout.write(`${JSON.stringify({ scan, checkpoint: file, preset: config.preset, quality, warnings, findings, heatMap: flags.heatMap ?? null, notice: 'not a medical device' }, null, 2)}\n`);
+      process.stdout.write(`${JSON.stringify({ scan, checkpoint: file, preset: config.preset, quality, warnings, findings, heatMap, notice: 'not a medical device' }, null, 2)}\n`);
+      if (failure) throw failure;
       return;
     }
     for (const [index, label] of LABELS.entries()) {
@@ -58,7 +61,8 @@ async function runPredict(scan: string, flags: PredictFlags): Promise<void> {
       process.stdout.write(`${label.padEnd(36)} ${scores[index]!.toFixed(3)} ${bar}\n`);
     }
     process.stdout.write('Scores of a research model, not calibrated and not for diagnosis.\n');
-    if (flags.heatMap) process.stdout.write(`heat map: ${flags.heatMap}\n`);
+    if (failure) throw failure;
+    if (heatMap !== null) process.stdout.write(`heat map: ${heatMap}\n`);
   } finally {
     engine.destroy();
   }

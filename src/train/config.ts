@@ -13,7 +13,7 @@ export interface StageConfig {
 export interface TrainConfig {
   preset: PresetName;
   seed: number;
-  /** Volumes a step. */
+  /** Volumes a step. From 4 on the heads are centred after each contrastive step (CtLite.centerHeads); smaller batches are not [O]. */
   batch: number;
   /** Stages to run, in order: teacher (SigLIP on uncompressed input), fast (FAST alone), align (SigLIP + fastWeight·FAST). */
   stages: Partial<Record<StageName, StageConfig>>;
