@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { noGrad, ops, type Engine } from '../../../src/autograd/index.ts';
 import type { Module } from '../../../src/model/index.ts';
-import { CHECKPOINT_FILE, DivergedError, METRICS_FILE, prepareStage, decodeCheckpoint, type StepRecord } from '../../../src/train/index.ts';
+import { CHECKPOINT_FILE, DivergedError, METRICS_FILE, parseMetrics, prepareStage, decodeCheckpoint, type StepRecord } from '../../../src/train/index.ts';
 import { batchIndices } from '../../../src/train/sampler.ts';
 import { expectClose } from '../../support/arrays.ts';
 import { openTestEngine, testEngine } from '../../support/engine.ts';
@@ -170,6 +170,15 @@ describe('a loss that is not finite', () => {
     expect(await mended.train()).toBe('finished');
     expect(await mended.records()).toHaveLength(9);
     mended.dispose();
+  });
+
+  it('stops where the loss is finite and its gradient is not', async () => {
+    const engine = await testEngine();
+    const run = tinyRun(engine);
+    prepareStage(engine, run.state, 'teacher');
+    run.state.optimizer!.step = () => engine.full([1], Infinity);
+    await expect(run.train()).rejects.toThrow('train: step 1 (stage teacher): gradient norm is Infinity; last good checkpoint: none yet');
+    run.dispose();
   });
 
   it('stops before anything is written where the input is not finite', async () => {
@@ -345,6 +354,9 @@ describe('memory', () => {
     const start = engine.memory.liveBuffers;
     const run = tinyRun(engine, { config: tinyConfig({ validateEvery: 1, checkpointEvery: 1 }) });
     await run.train();
+    // The fast stage trains no texts: there is nothing to score yet.
+    const validations = parseMetrics(await run.files.readFile(metricsPath)).filter(({ kind }) => kind === 'validation');
+    expect(validations.map(({ stage, globalStep }) => [stage, globalStep])).toEqual([['teacher', 1], ['teacher', 2], ['teacher', 3], ['align', 7], ['align', 8], ['align', 9]]);
     run.dispose();
     expect(engine.memory.liveBuffers).toBe(start);
   });
