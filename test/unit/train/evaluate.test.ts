@@ -31,4 +31,9 @@ describe('evaluateSplit', () => {
     expect(metrics.labels[0]!.classification!.accuracy).toBe(0.5);
     expect(intervals.patients).toBe(4);
   });
+
+  it('counts a score at the threshold as positive', () => {
+    const { metrics } = evaluateSplit(split([0.1, 0.7, 0.9], [0, 0, 1]), split([0.2, 0.3, 0.5, 0.9], [0, 0, 1, 1]), scans(4), 1);
+    expect(metrics.labels[0]!.classification).toMatchObject({ accuracy: 0.75, precision: 1 });
+  });
 });
