@@ -61,14 +61,17 @@ async function runPredict(scan: string, flags: PredictFlags): Promise<void> {
     const [embedding] = await embedVolumes(engine, student, input, preset.grid.shape);
     const scores = Array.from(scoreLabels(embedding!, await encodePrompts(student, tokenizer)));
     const heatMap = flags.heatMap || flags.out ? await heatMapPng(engine, student, input, preset) : null;
-    if (flags.heatMap) await nodeFiles.writeFile(flags.heatMap, heatMap!);
+    // The scores are worth having where the picture cannot be written.
+    const failure = flags.heatMap === undefined ? null : await nodeFiles.writeFile(flags.heatMap, heatMap!).then(() => null, (error: Error) => error);
+    const picture = failure ? null : (flags.heatMap ?? null);
     const findings = Object.fromEntries(LABELS.map((label, index) => [label, scores[index]]));
-    const json = `${JSON.stringify({ scan, format, checkpoint: file, preset: config.preset, quality, warnings, findings, heatMap: flags.heatMap ?? null, notice: 'not a medical device' }, null, 2)}\n`;
+    const json = `${JSON.stringify({ scan, format, checkpoint: file, preset: config.preset, quality, warnings, findings, heatMap: picture, notice: 'not a medical device' }, null, 2)}\n`;
     const facts = [['Format', format], ['Checkpoint', file], ['Preset', config.preset], ['JPEG quality', String(quality)], ['CT-Lite', packageVersion('ct-lite') ?? 'unknown']] as const;
     const page = flags.out === undefined ? null : renderPrediction({ scan: basename(scan), volume: decoded.volume!, warnings, scores, heatMap: heatMap!, facts });
     const report = page === null ? null : await writeReport(flags.out!, scanId(basename(scan)), page, json);
     if (flags.json) {
       process.stdout.write(json);
+      if (failure) throw failure;
       return;
     }
     for (const [index, label] of LABELS.entries()) {
@@ -76,8 +79,9 @@ async function runPredict(scan: string, flags: PredictFlags): Promise<void> {
       process.stdout.write(`${label.padEnd(36)} ${scores[index]!.toFixed(3)} ${bar}\n`);
     }
     process.stdout.write('Scores of a research model, not calibrated and not for diagnosis.\n');
-    if (flags.heatMap) process.stdout.write(`heat map: ${flags.heatMap}\n`);
+    if (picture !== null) process.stdout.write(`heat map: ${picture}\n`);
     if (report !== null) process.stdout.write(`report: ${report}\n`);
+    if (failure) throw failure;
   } finally {
     engine.destroy();
   }

@@ -66,8 +66,8 @@ export function trainCommand(): Command {
     .option('--resume <run>', 'go on with an interrupted run in its own folder. Its settings hold: --learning-rate and --adapter may differ, any other flag that does is refused')
     .option('--out <folder>', 'run folder; default runs/ and the time')
     .option('--seed <n>', 'the same seed on the same adapter gives the same run', wholeNumber(0, 0x7fffffff), 0)
-    .option('--steps <n>', 'optimiser steps over all stages', wholeNumber(1))
-    .option('--batch <n>', 'volumes at once', wholeNumber(1))
+    .option('--steps <n>', 'optimiser steps over all stages, shared out at the start of the run', wholeNumber(1))
+    .option('--batch <n>', 'volumes at once; with fewer than 4 a step the embeddings are not centred', wholeNumber(1))
     .option('--virtual-batch <n>', 'volumes a step, in parts of --batch: the gradients of all together in the memory of one part; default --batch', wholeNumber(1))
     .option('--quality <n>', 'JPEG quality of evaluation', wholeNumber(1, 100))
     .option('--learning-rate <x>', 'peak learning rate of every stage', positiveNumber)
@@ -101,10 +101,19 @@ async function runTrain(flags: TrainFlags, command: Command): Promise<void> {
     if (flags.resume) await removeLeftovers(folder);
     await runStages(opened, state, session, folder, signal);
     await finish(opened, state, session, folder, config, started);
+  } catch (error) {
+    throw withWayOn(error, folder);
   } finally {
     await session.pool.close();
     opened.engine.destroy();
   }
+}
+
+/** A failed write ends the run but loses nothing: the way on is the same run again. */
+function withWayOn(error: unknown, folder: string): unknown {
+  const { code, message } = error as NodeJS.ErrnoException;
+  if (!['ENOSPC', 'EDQUOT', 'EFBIG', 'EROFS', 'EACCES', 'EPERM', 'EIO'].includes(code ?? '')) return error;
+  return new Error(`${message}; then go on with: node train.js --resume ${folder}`, { cause: error });
 }
 
 async function newRun(flags: TrainFlags, given: (flag: keyof TrainFlags) => boolean): Promise<{ folder: string; config: RunConfig }> {

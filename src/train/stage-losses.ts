@@ -12,7 +12,11 @@ export interface StepVolumes {
   jpeg: Float32Array<ArrayBuffer> | null;
 }
 
-/** The mean of fewer embeddings is too nearly each of them: what is left of one is zero, and of two each other's opposite. */
+/**
+ * Smaller batches are not centred, by design [O]: the mean of so few embeddings is too nearly each of them. What is left of one is
+ * zero, and of two each other's opposite. So a batch of 1 to 3 (preset `base` has 2 by default), or a batch with fewer texts, trains
+ * with the biases that the optimiser gives the heads. A virtual batch counts as a whole.
+ */
 const leastToCenter = 4;
 /** A batch's mean is a noisy guess of the cohort's: after the first step the bias follows it slowly. */
 const centeringShare = 0.2;

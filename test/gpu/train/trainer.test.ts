@@ -2,7 +2,9 @@ import { describe, expect, it } from 'vitest';
 import { noGrad, ops, type Engine } from '../../../src/autograd/index.ts';
 import { jpegRoundTrip } from '../../../src/data/index.ts';
 import { presets, type Module } from '../../../src/model/index.ts';
-import { CHECKPOINT_FILE, DivergedError, METRICS_FILE, prepareStage, decodeCheckpoint, type StepRecord } from '../../../src/train/index.ts';
+import { CHECKPOINT_FILE, DivergedError, METRICS_FILE, parseMetrics, prepareStage, decodeCheckpoint, type StepRecord } from '../../../src/train/index.ts';
+import { batchIndices } from '../../../src/train/sampler.ts';
+import { expectClose } from '../../support/arrays.ts';
 import { openTestEngine, testEngine } from '../../support/engine.ts';
 import { folder, smallerPreset, tinyConfig, tinyRun, tinyVolume, type TinyRun } from './tiny-run.ts';
 
@@ -171,6 +173,15 @@ describe('a loss that is not finite', () => {
     mended.dispose();
   });
 
+  it('stops where the loss is finite and its gradient is not', async () => {
+    const engine = await testEngine();
+    const run = tinyRun(engine);
+    prepareStage(engine, run.state, 'teacher');
+    run.state.optimizer!.step = () => engine.full([1], Infinity);
+    await expect(run.train()).rejects.toThrow('train: step 1 (stage teacher): gradient norm is Infinity; last good checkpoint: none yet');
+    run.dispose();
+  });
+
   it('stops before anything is written where the input is not finite', async () => {
     const run = tinyRun(await testEngine(), { decode: (scan) => tinyVolume(scan).fill(NaN) });
     await expect(run.train()).rejects.toThrow('train: step 1 (stage teacher): loss is NaN; last good checkpoint: none yet. Start again');
@@ -218,6 +229,25 @@ describe('centring the embeddings', () => {
     expect(Math.hypot(...moved) / Math.hypot(...moved.map((value, at) => value + mean[at]!))).toBeCloseTo(0.2, 3);
   });
 
+  it('takes a fifth of the mean off after each further step', async () => {
+    const engine = await testEngine();
+    const config = tinyConfig({ batch: 4, text: { unit: 'sentence', sentencesPerScan: 3, maxTokens: 16 }, stages: { teacher: { steps: 2, learningRate: 1e-12 } } });
+    const run = tinyRun(engine, { config });
+    for (const scan of run.cohort.scans) scan.split = 'train'; // six: the second batch is not the first
+    const second = batchIndices(config.seed * 1000 + 1, 1, 4, 6).map((index) => run.cohort.scans[index]!);
+    const mean = async (): Promise<Float32Array> =>
+      engine.scope(async () => {
+        const input = Float32Array.from(second.flatMap((scan) => [...tinyVolume(scan)]));
+        return (await noGrad(() => ops.mean(run.state.teacher!.encodeImage(engine.tensor(input, [4, 1, 16, 64, 64])).embedding, { dim: 0 })).toArray()) as Float32Array;
+      });
+    await run.train(1);
+    const before = await mean();
+    expect(Math.hypot(...before)).toBeGreaterThan(1e-4);
+    await run.train();
+    expectClose(await mean(), before.map((value) => 0.8 * value), 1e-2);
+    run.dispose();
+  });
+
   it('leaves gradients of usual size with a single volume', async () => {
     const run = tinyRun(await testEngine(), { config: tinyConfig({ batch: 1, stages: { teacher: { steps: 3, learningRate: 1e-3 } } }) });
     await run.train();
@@ -257,6 +287,26 @@ describe('what a stage trains', () => {
     const names = changed(before, await parameters(run.state.student!));
     expect(names.filter((name) => name.startsWith('text.') || name.startsWith('log'))).toEqual([]);
     expect(names.some((name) => name.startsWith('textHead.'))).toBe(true);
+    run.dispose();
+  });
+
+  it('weight decay shrinks matrices and embeddings, not norms, biases, gains, scale and bias of the loss', async () => {
+    const engine = await testEngine();
+    const learningRate = 1e-3;
+    const config = tinyConfig({ stages: { teacher: { steps: 1, learningRate } }, optimizer: { weightDecay: 100, betas: [0.9, 0.98], clip: 1, textFactor: 1, logitFactor: 1 } });
+    const run = tinyRun(engine, { config });
+    prepareStage(engine, run.state, 'teacher');
+    const before = await parameters(run.state.teacher!);
+    await run.train();
+    const after = await parameters(run.state.teacher!);
+    const ranks = new Map([...run.state.teacher!.namedParameters()].map(([name, { rank }]) => [name, rank]));
+    const length = (values: number[]): number => Math.hypot(...values);
+    for (const [name, values] of Object.entries(before)) {
+      const moved = Math.max(...values.map((value, at) => Math.abs(after[name]![at]! - value)));
+      // A first step of Adam moves an element by the learning rate at most.
+      if (ranks.get(name)! < 2) expect(moved, name).toBeLessThan(1.01 * learningRate);
+      else expect(length(after[name]!) / length(values), name).toBeLessThan(0.95);
+    }
     run.dispose();
   });
 
@@ -321,6 +371,9 @@ describe('memory', () => {
     const start = engine.memory.liveBuffers;
     const run = tinyRun(engine, { config: tinyConfig({ validateEvery: 1, checkpointEvery: 1 }) });
     await run.train();
+    // The fast stage trains no texts: there is nothing to score yet.
+    const validations = parseMetrics(await run.files.readFile(metricsPath)).filter(({ kind }) => kind === 'validation');
+    expect(validations.map(({ stage, globalStep }) => [stage, globalStep])).toEqual([['teacher', 1], ['teacher', 2], ['teacher', 3], ['align', 7], ['align', 8], ['align', 9]]);
     run.dispose();
     expect(engine.memory.liveBuffers).toBe(start);
   });
