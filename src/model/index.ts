@@ -1,8 +1,11 @@
 export { Bert, type TextBatch } from './bert.ts';
+export { CtClip, loadCtClip, type CtClipEncoding, type CtClipKeys, type CtClipOptions } from './ct-clip.ts';
+export { CtVit, type CtVitConfig, type CtVitOutput } from './ct-vit.ts';
 export { CtLite, FastProjectors, type CtLiteOptions } from './ct-lite.ts';
 export { ConvStemViT, type EncoderOutput, type VisionEncoder } from './encoder.ts';
 export * from './fast.ts';
-export { Initializer, Module } from './module.ts';
+export type { KeyReport } from './load-weights.ts';
+export { BlankInitializer, Constant, Initializer, Module } from './module.ts';
 export { presets, tokenGrid, type EncoderConfig, type HeadConfig, type Preset, type PresetName, type TextConfig } from './presets.ts';
-export type { WeightInfo, WeightSource } from './weight-source.ts';
+export { prefixed, type WeightInfo, type WeightSource } from './weight-source.ts';
 export { DenseProjection, makeProjection, StructuredFactorizedProjection, type ProjectionHead } from './projection.ts';
