@@ -72,11 +72,14 @@ export class CtClip extends Module {
     });
   }
 
-  /** The taps of FAST (MODEL §4), [B, t·h·w, C] each, and the token grid. Neither quantises nor projects for its result. */
-  taps(video: Tensor): { taps: CtVitOutput['taps']; grid: [number, number, number] } {
+  /** The taps of FAST (MODEL §4), [B, t·h·w, C] each, what the projection takes, [B, h·w·C], and the token grid [t, h, w]. */
+  features(video: Tensor): Pick<CtVitOutput, 'taps'> & { pooled: Tensor; grid: [number, number, number] } {
     const patch = this.patchOf(video);
-    const { taps } = this.inPieces(video, (piece) => ({ taps: this.vision.forward(piece, patch).taps }));
-    return { taps, grid: patch.map((size, axis) => video.shape[axis + 2]! / size) as [number, number, number] };
+    const result = this.inPieces(video, (piece) => {
+      const { taps, quantisedTokens } = this.vision.forward(piece, patch);
+      return { taps, pooled: poolFrames(quantisedTokens) };
+    });
+    return { ...result, grid: patch.map((size, axis) => video.shape[axis + 2]! / size) as [number, number, number] };
   }
 
   override dispose(): void {
@@ -85,7 +88,7 @@ export class CtClip extends Module {
   }
 
   private project(quantised: Tensor): Tensor {
-    return quantised.engine.scope(() => ops.normalize(this.visualLatent.forward(ops.reshape(ops.mean(quantised, { dim: 1 }), [quantised.shape[0]!, -1]))));
+    return quantised.engine.scope(() => ops.normalize(this.visualLatent.forward(poolFrames(quantised))));
   }
 
   private patchOf({ shape }: Tensor): [number, number, number] {
@@ -116,6 +119,11 @@ export class CtClip extends Module {
   }
 }
 
+/** [B, t, h, w, C] → mean over t, flattened [B, h·w·C]. */
+function poolFrames(tokens: Tensor): Tensor {
+  return tokens.engine.scope(() => ops.reshape(ops.mean(tokens, { dim: 1 }), [tokens.shape[0]!, -1]));
+}
+
 /** Volumes first … first + count as a copy, which no binding limit touches. No gradient. */
 function volumesOf(video: Tensor, first: number, count: number): Tensor {
   const { engine } = video;
@@ -140,15 +148,7 @@ function joined(values: readonly unknown[]): unknown {
  * @throws Error naming what is missing and what has another shape; nothing is left on the GPU then
  */
 export async function loadCtClip(engine: Engine, source: WeightSource, { patch, onProgress }: CtClipOptions = {}): Promise<CtClip> {
-  const prefix = modulePrefix(source);
-  const file = prefix ? prefixed(source, prefix) : source;
-  const config = inferCtVitConfig(prefixed(file, 'visual_transformer.'), patch);
-  const head = file.tensors.get('to_visual_latent.weight')?.shape ?? [];
-  const [latent, inFeatures] = head as [number, number];
-  const tokens = inFeatures / config.width;
-  if (head.length !== 2 || !Number.isInteger(tokens) || !(latent > 0 && tokens > 0)) {
-    throw new Error(`loadCtClip: ${source.name}: tensor "to_visual_latent.weight" must be [latent, tokens·${config.width}], got ${head.length ? `[${head.join(', ')}]` : 'none'}; give a checkpoint of CT-CLIP`);
-  }
+  const { file, config, latent, tokens } = inferCtClip(source, patch);
   const textShape = file.tensors.get('to_text_latent.weight')?.shape;
   const text = prefixed(file, 'text_transformer.');
   const init = new BlankInitializer(engine);
@@ -170,6 +170,20 @@ export async function loadCtClip(engine: Engine, source: WeightSource, { patch, 
     for (const tensor of init.made) tensor.dispose();
     throw error;
   }
+}
+
+/** The sizes of a CT-CLIP checkpoint, and its tensors without a wrapper's prefix. @throws Error naming the tensor that does not fit */
+export function inferCtClip(source: WeightSource, patch?: CtClipOptions['patch']): { file: WeightSource; config: CtVitConfig; latent: number; tokens: number } {
+  const prefix = modulePrefix(source);
+  const file = prefix ? prefixed(source, prefix) : source;
+  const config = inferCtVitConfig(prefixed(file, 'visual_transformer.'), patch);
+  const head = file.tensors.get('to_visual_latent.weight')?.shape ?? [];
+  const [latent, inFeatures] = head as [number, number];
+  const tokens = inFeatures / config.width;
+  if (head.length !== 2 || !Number.isInteger(tokens) || !(latent > 0 && tokens > 0)) {
+    throw new Error(`loadCtClip: ${source.name}: tensor "to_visual_latent.weight" must be [latent, tokens·${config.width}], got ${head.length ? `[${head.join(', ')}]` : 'none'}; give a checkpoint of CT-CLIP`);
+  }
+  return { file, config, latent, tokens };
 }
 
 /** What every name starts with where the model was saved inside a wrapper for several GPUs. */

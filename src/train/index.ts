@@ -1,5 +1,5 @@
 export { bootstrapAuroc, type AurocIntervals, type Interval } from './bootstrap.ts';
-export { makeConfig, shareSteps, STAGES, totalSteps, type StageName, type TrainConfig } from './config.ts';
+export { makeConfig, shareSteps, STAGES, totalSteps, withTeacher, type StageName, type TeacherConfig, type TrainConfig } from './config.ts';
 export { embedVolumes, encodePrompts, evaluateSplit, scoreLabels, scoreScans, type Evaluation } from './evaluate.ts';
 export { auroc, evaluateLabels, type EvaluationMetrics } from './metrics.ts';
 export { AdamW } from './optimizer.ts';
@@ -7,4 +7,5 @@ export { renderReport, type ReportData, type SliceExample } from './report.ts';
 export { decodeCheckpoint, encodeCheckpoint, prepareStage, requireTeacher, type RunState } from './run-state.ts';
 export { decodeSafetensors, encodeSafetensors } from './safetensors.ts';
 export { CHECKPOINT_FILE, DivergedError, globalStepOf, METRICS_FILE, parseMetrics, train, type MetricsRecord, type StepRecord, type TrainerHost } from './trainer.ts';
+export { TeacherTargets, type DecodeForTeacher, type HostTaps } from './teacher-targets.ts';
 export { VolumeStore } from './volumes.ts';

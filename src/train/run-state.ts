@@ -29,7 +29,7 @@ export interface RunState {
 
 /** @throws where the stage distils a teacher and there is none. */
 export function requireTeacher(stage: StageName, hasTeacher: boolean): void {
-  if (stage === 'fast' && !hasTeacher) throw new Error('train: stage "fast" needs a teacher; run stage "teacher" first or give --init a checkpoint that has one');
+  if (stage === 'fast' && !hasTeacher) throw new Error('train: stage "fast" needs a teacher; run stage "teacher" first, give --init a checkpoint that has one, or --teacher a CT-CLIP checkpoint');
 }
 
 /** The models a stage trains and reads. Made when first needed, each from its own seed. */
@@ -39,14 +39,13 @@ export function prepareStage(engine: Engine, state: RunState, stage: StageName):
   const make = (seed: number): CtLite =>
     new CtLite(engine, preset, { vocabularySize: tokenizer.vocabularySize, seed, head: config.head, logitBias: config.logitBias });
   if (stage === 'teacher') state.teacher ??= make(config.seed);
-  requireTeacher(stage, state.teacher !== null);
+  requireTeacher(stage, state.teacher !== null || config.teacher !== undefined);
   if (stage !== 'teacher') {
     const fresh = !state.student;
     state.student ??= make(config.seed + 1);
-    if (state.teacher) {
-      if (fresh && config.studentFromTeacher) copyParameters(engine, state.teacher, state.student);
-      state.projectors ??= new FastProjectors(engine, state.student.vision.width, state.teacher.vision.width, config.seed + 2, config.studentFromTeacher);
-    }
+    if (state.teacher && fresh && config.studentFromTeacher) copyParameters(engine, state.teacher, state.student);
+    const teacherWidth = config.teacher?.width ?? state.teacher?.vision.width;
+    if (teacherWidth) state.projectors ??= new FastProjectors(engine, state.student.vision.width, teacherWidth, config.seed + 2, config.studentFromTeacher);
   }
   state.teacher?.requireGrad(stage === 'teacher');
   state.student?.requireGrad(stage !== 'teacher');
@@ -144,7 +143,7 @@ function restore(engine: Engine, state: RunState, tensors: Record<string, Safete
   if (has('student.')) state.student = make();
   if (has('projectors.')) {
     const { width } = presets[config.preset].encoder;
-    state.projectors = new FastProjectors(engine, width, width, config.seed);
+    state.projectors = new FastProjectors(engine, width, config.teacher?.width ?? width, config.seed);
   }
   const targets = new Map([...(state.teacher?.namedParameters('teacher') ?? []), ...(state.student?.namedParameters('student') ?? []), ...(state.projectors?.namedParameters('projectors') ?? [])]);
   if (!targets.size) throw new Error(`${file}: holds no model; the checkpoint is incomplete`);

@@ -205,6 +205,8 @@ def main():
     # No two extents alike: the grid is neither cubic nor square, the inner width is not the width.
     make_case("ct-clip-odd", patch=(3, 2, 2), grid=(5, 3, 4), batch=2, dim=12, heads=3, dim_head=5, codes=9, layers=(1, 3), latent=7, seed=1)
     make_case("ct-clip-flat", patch=(2, 4, 4), grid=(1, 1, 3), batch=3, dim=17, heads=2, dim_head=9, codes=65, layers=(2, 1), latent=1, seed=2)
+    # A cube of tokens of square patches, as a teacher of the tiny student.
+    make_case("ct-clip-cube", patch=(2, 4, 4), grid=(4, 4, 4), batch=1, dim=10, heads=2, dim_head=4, codes=16, layers=(1, 1), latent=4, seed=4)
     # As people save it: a training checkpoint of a wrapped model in half precision, with the text tower's keys and the unused ones.
     patch, grid = (2, 2, 3), (3, 2, 2)
     weights = make_weights(dim=8, heads=2, dim_head=3, codes=11, layers=(1, 1), patch=patch, tokens=4, latent=6, seed=3)

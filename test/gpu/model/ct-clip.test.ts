@@ -69,7 +69,7 @@ describe('CtClip', () => {
       const model = await load(engine, await open(fixture(weights)));
       await expectEncoding(engine, model, io, 1e-5);
       await engine.scope(async () => {
-        const { taps, grid } = model.taps(await upload(engine, io));
+        const { taps, grid } = model.features(await upload(engine, io));
         expect(grid).toEqual(io.tensors.get('io.patch_tokens')!.shape.slice(1, 4));
         const wanted = { spatial_residual: taps[0].residual, temporal_residual: taps[1].residual, encoded_tokens: taps[1].features };
         for (const [key, tensor] of Object.entries(wanted)) {
@@ -96,7 +96,7 @@ describe('CtClip', () => {
       expect(passes).toBe(2);
       model.vision.videoSlabBytes = 2 * 4 * 3 * 6 * 8; // two of five patches deep
       await expectEncoding(engine, model, io, 1e-5);
-      const { taps } = engine.scope(() => model.taps(engine.zeros([2, 1, 15, 6, 8])));
+      const { taps } = engine.scope(() => model.features(engine.zeros([2, 1, 15, 6, 8])));
       expect(taps[1].features.shape).toEqual([2, 60, 12]);
       model.dispose();
     } finally {
