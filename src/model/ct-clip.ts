@@ -145,7 +145,7 @@ function joined(values: readonly unknown[]): unknown {
  * `module.` before the names, the text tower left to others. The model comes frozen; `requireGrad(true)` makes it trainable.
  *
  * Holds at most one stretch of one tensor on the CPU at a time.
- * @throws Error naming what is missing and what has another shape; nothing is left on the GPU then
+ * @throws Error naming what is missing and what has another shape, with the whole report as its `keys`; nothing is left on the GPU then
  */
 export async function loadCtClip(engine: Engine, source: WeightSource, { patch, onProgress }: CtClipOptions = {}): Promise<CtClip> {
   const { file, config, latent, tokens } = inferCtClip(source, patch);

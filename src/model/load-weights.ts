@@ -44,15 +44,17 @@ function withoutOnes(shape: readonly number[]): string {
   return first < 0 ? '' : shape.slice(first).join();
 }
 
-/** @throws Error naming what is missing and what has another shape */
-export function requireKeys(op: string, source: WeightSource, { missing, wrongShape }: KeyReport): void {
+/** @throws Error naming what is missing and what has another shape; the whole report is its `keys` */
+export function requireKeys(op: string, source: WeightSource, report: KeyReport): void {
+  const { missing, wrongShape } = report;
   if (!missing.length && !wrongShape.length) return;
   const some = (names: readonly string[]): string => `${names.slice(0, 5).join(', ')}${names.length > 5 ? ` and ${names.length - 5} more` : ''}`;
   const parts = [
     ...(missing.length ? [`${missing.length} tensors are missing: ${some(missing)}`] : []),
     ...(wrongShape.length ? [`${wrongShape.length} have another shape: ${some(wrongShape.map(({ name, expected, found }) => `${name} must be [${expected.join(', ')}], got [${found.join(', ')}]`))}`] : []),
   ];
-  throw new Error(`${op}: ${source.name}: ${parts.join('; ')}; give a complete checkpoint of this model (ct-lite convert FILE lists what a file holds)`);
+  const error = new Error(`${op}: ${source.name}: ${parts.join('; ')}; give a complete checkpoint of this model (ct-lite convert FILE lists what a file holds)`);
+  throw Object.assign(error, { keys: report });
 }
 
 /** Fills parameters, holding one stretch of one tensor at a time on the CPU. The report must have been required. */

@@ -52,7 +52,7 @@ export class TeacherTargets {
 
   /** Runs the teacher on one scan and writes its targets. `encoder.grid` is the teacher's own. */
   async make(engine: Engine, encoder: VisionEncoder, scan: CohortScan, inputShape: TokenGrid, decode: DecodeForTeacher): Promise<void> {
-    const values = Float32Array.from(await decode(scan));
+    const values = (await decode(scan)) as Float32Array<ArrayBuffer>;
     const tensors: Record<string, SafetensorsTensor> = {};
     await engine.scope(async () => {
       const taps = noGrad(() => engine.scope(() => poolTaps(encoder.forward(engine.tensor(values, [1, 1, ...inputShape])).taps, encoder.grid, this.teacher.grid)));
