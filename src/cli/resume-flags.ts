@@ -35,6 +35,8 @@ function settingsOf(config: RunConfig, folder: string): Record<BoundFlag, string
     textTower: config.textTower?.folder ?? none,
     freezeText: config.textTower?.frozen ?? false,
     textCache: config.textCache ?? none,
+    teacher: config.teacher?.file ?? none,
+    targets: config.teacher?.targets ?? none,
     text: train.text.unit,
     labelPrompts: train.text.labelPrompts ?? false,
     seed: train.seed,
@@ -47,7 +49,7 @@ function settingsOf(config: RunConfig, folder: string): Record<BoundFlag, string
   };
 }
 
-const paths: readonly string[] = ['out', 'data', 'reports', 'labels', 'vocab', 'init', 'textTower', 'textCache'] satisfies BoundFlag[];
+const paths: readonly string[] = ['out', 'data', 'reports', 'labels', 'vocab', 'init', 'textTower', 'textCache', 'teacher', 'targets'] satisfies BoundFlag[];
 
 /**
  * @param given whether a flag stood on the command line: defaults say nothing

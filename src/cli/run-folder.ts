@@ -5,6 +5,7 @@ import { nodeFiles } from '../platform/node-files.ts';
 import { scanBytes } from '../platform/node-scan.ts';
 import { CHECKPOINT_FILE, collectReport, renderReport, type Evaluation, type TrainConfig, type VolumeStore } from '../train/index.ts';
 import type { CohortSource, OpenedEngine, ReadableCohort } from './cohort-session.ts';
+import type { TeacherSource } from './teacher.ts';
 
 export interface RunConfig {
   version: string;
@@ -18,6 +19,8 @@ export interface RunConfig {
   vocab?: string;
   textTower?: { folder: string; frozen: boolean };
   textCache?: string;
+  /** The CT-CLIP checkpoint that the run distils. */
+  teacher?: TeacherSource;
   train: TrainConfig;
 }
 

@@ -1,5 +1,6 @@
 /** The file system of Node for src/data and src/train: atomic writes, and errors that name the path, the rule and the remedy. */
-import { randomUUID } from 'node:crypto';
+import { createHash, randomUUID } from 'node:crypto';
+import { createReadStream } from 'node:fs';
 import { appendFile, mkdir, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { FileEntry, FileSystem } from '../data/index.ts';
@@ -68,6 +69,15 @@ async function writeAtomically(path: string, parts: Parts): Promise<void> {
 export function writeFileParts(path: string, parts: Parts): Promise<void> {
   return writeAtomically(path, parts).catch((error: NodeJS.ErrnoException) => {
     throw error.code ? fileError('writeFile', path, error) : error; // without a code it is the maker of the parts that failed
+  });
+}
+
+/** SHA-256 of a file's bytes in hexadecimal; the file is not held in memory. */
+export function sha256OfFile(path: string): Promise<string> {
+  return named('read', path, async () => {
+    const hash = createHash('sha256');
+    for await (const part of createReadStream(path, { highWaterMark: 2 ** 20 })) hash.update(part as Uint8Array);
+    return hash.digest('hex');
   });
 }
 

@@ -1,7 +1,7 @@
 export { bootstrapMetrics, type Interval, type MetricIntervals } from './bootstrap.ts';
 export { compareModels, type Comparison } from './compare.ts';
 export { compressCheckpoint, type CompressedCheckpoint, type CompressedHeadReport, type CompressionChoice } from './compress-checkpoint.ts';
-export { makeConfig, shareSteps, STAGES, totalSteps, TRAINABLE_PARTS, type StageName, type TextTowerConfig, type TrainablePart, type TrainConfig } from './config.ts';
+export { makeConfig, shareSteps, STAGES, totalSteps, TRAINABLE_PARTS, withTeacher, type StageName, type TeacherConfig, type TextTowerConfig, type TrainablePart, type TrainConfig } from './config.ts';
 export { embedScans, embedTexts, embedVolumes, encodePrompts, evaluateSplit, scoreEmbeddings, scoreLabels, scoreScans, type Evaluation } from './evaluate.ts';
 export { renderEvaluation } from './evaluation-report.ts';
 export { evaluationCsv, evaluationJson, type EvaluationResult } from './evaluation-tables.ts';
@@ -16,4 +16,5 @@ export { decodeSafetensors, encodeSafetensors } from './safetensors.ts';
 export { TextCache, type TextCacheFolder } from './text-cache.ts';
 export { openTextTower, type TextTower } from './text-tower.ts';
 export { CHECKPOINT_FILE, DivergedError, globalStepOf, METRICS_FILE, parseMetrics, train, type MetricsRecord, type StepRecord, type TrainerHost } from './trainer.ts';
+export { TeacherTargets, type DecodeForTeacher, type HostTaps } from './teacher-targets.ts';
 export { VolumeStore } from './volumes.ts';

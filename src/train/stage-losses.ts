@@ -1,8 +1,9 @@
 /** The losses of each stage. */
 import { noGrad, ops, type Engine, type Tensor } from '../autograd/index.ts';
-import { fastLoss, presets, type CtLite, type EncoderOutput } from '../model/index.ts';
+import { fastLoss, poolTaps, presets, type CtLite, type EncoderOutput, type Taps } from '../model/index.ts';
 import type { StageName } from './config.ts';
 import type { RunState } from './run-state.ts';
+import type { HostTaps } from './teacher-targets.ts';
 import { tokenize, type StepTexts } from './texts.ts';
 
 /** Decoded volumes [size·D·Y·X] of a step or a part of it; null where the stage does not use them. */
@@ -10,6 +11,8 @@ export interface StepVolumes {
   size: number;
   raw: Float32Array<ArrayBuffer> | null;
   jpeg: Float32Array<ArrayBuffer> | null;
+  /** Of a foreign teacher, where the run has one and the stage distils. */
+  targets: HostTaps | null;
 }
 
 /**
@@ -54,12 +57,13 @@ export interface EncodedVolumes {
 }
 
 /** Runs the encoder that the stage trains and, where FAST is part of the stage, the frozen teacher on the uncompressed volumes. */
-export function encodeVolumes(engine: Engine, state: RunState, stage: StageName, { size, raw, jpeg }: StepVolumes, { distil = true } = {}): EncodedVolumes {
+export function encodeVolumes(engine: Engine, state: RunState, stage: StageName, { size, raw, jpeg, targets }: StepVolumes, { distil = true } = {}): EncodedVolumes {
   const { config, teacher } = state;
   const upload = (values: Float32Array<ArrayBuffer>): Tensor => engine.tensor(values, [size, 1, ...presets[config.preset].grid.shape]);
   const model = trainedModel(state, stage);
   if (stage === 'teacher') return { output: model.encodeImage(upload(raw!)), distilled: null };
-  const target = distil && raw && teacher ? noGrad(() => engine.scope(() => teacher.vision.forward(upload(raw)).taps)) : null;
+  const ownTaps = (): Taps | null => (raw && teacher ? noGrad(() => engine.scope(() => teacher.vision.forward(upload(raw)).taps)) : null);
+  const target = !distil ? null : targets ? uploadTargets(engine, state, targets, size) : ownTaps();
   const output = stage === 'fast' ? model.vision.forward(upload(jpeg!)) : model.encodeImage(upload(jpeg!));
   return { output, distilled: target && distillation(state, output, target) };
 }
@@ -81,8 +85,16 @@ export function contrast(state: RunState, stage: StageName, images: Tensor, embe
   return { loss, recenter: () => (enough ? model.centerHeads(images, embeddings, fresh ? 1 : centeringShare) : undefined) };
 }
 
-function distillation({ config, projectors }: RunState, output: EncoderOutput, target: EncoderOutput['taps']): Record<string, Tensor> {
-  const { total, terms } = fastLoss({ student: output.taps, teacher: target, projectors: projectors!.taps }, { weights: config.fast });
+function uploadTargets(engine: Engine, { config }: RunState, targets: HostTaps, size: number): Taps {
+  const { grid, width } = config.teacher!;
+  const upload = (values: Float32Array<ArrayBuffer>): Tensor => engine.tensor(values, [size, grid[0] * grid[1] * grid[2], width]);
+  return targets.map(({ residual, features }) => ({ residual: upload(residual), features: upload(features) }));
+}
+
+function distillation({ config, student, projectors }: RunState, output: EncoderOutput, target: Taps): Record<string, Tensor> {
+  const { grid } = student!.vision;
+  const taps = poolTaps(output.taps, grid, config.teacher?.grid ?? grid);
+  const { total, terms } = fastLoss({ student: taps, teacher: target, projectors: projectors!.taps }, { weights: config.fast });
   const weighed = Object.entries(terms).filter((entry): entry is [string, Tensor] => entry[1] !== null);
   // The terms before their sum: the first that is not finite is the cause.
   return { ...Object.fromEntries(weighed), fast: total };

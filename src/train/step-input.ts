@@ -4,6 +4,7 @@ import type { StageName, TrainConfig } from './config.ts';
 import { batchIndices, seededRandom, uniform } from './sampler.ts';
 import type { StepVolumes } from './stage-losses.ts';
 import { drawTexts, type StepTexts } from './texts.ts';
+import type { TeacherTargets } from './teacher-targets.ts';
 import type { VolumeStore } from './volumes.ts';
 
 /** Everything of a step that comes from the CPU: drawn by (seed, stage, step) alone, so a resumed run draws the same. */
@@ -29,22 +30,26 @@ export interface StepSource {
   /** Of the sentences of these scans' reports. */
   frequencies: ReadonlyMap<string, number>;
   volumes: VolumeStore;
+  /** Of the foreign teacher that `config.teacher` names. */
+  targets?: TeacherTargets;
 }
 
 /** Draws the input of a step and decodes its first part. */
-export async function loadStep(config: TrainConfig, stage: StageName, step: number, { scans: train, frequencies, volumes }: StepSource, hasTeacher: boolean): Promise<StepInput> {
+export async function loadStep(config: TrainConfig, stage: StageName, step: number, { scans: train, frequencies, volumes, targets }: StepSource, hasTeacher: boolean): Promise<StepInput> {
   const seed = config.seed * 1000 + stageSeeds[stage];
   const batch = Math.min(config.virtualBatch ?? config.batch, train.length);
   const scans = batchIndices(seed, step, batch, train.length).map((index) => train[index]!);
   const [low, high] = config.trainQuality;
   const qualities = scans.map((_, row) => Math.round(uniform(seededRandom(seed, step, row, 'quality'), low, high)));
-  const needsRaw = stage !== 'align' || (hasTeacher && config.fastWeight > 0);
+  const distils = stage === 'fast' || (stage === 'align' && config.fastWeight > 0);
+  const needsRaw = stage === 'teacher' || (distils && !targets && (hasTeacher || stage === 'fast'));
   const part = (first: number): StepPart => {
     const group = scans.slice(first, first + config.batch);
     return {
       size: group.length,
       load: async () => ({
         size: group.length,
+        targets: distils && targets ? await targets.batch(group) : null,
         raw: needsRaw ? await volumes.batch(group, () => null) : null,
         jpeg: stage === 'teacher' ? null : await volumes.batch(group, (row) => qualities[first + row]!),
       }),

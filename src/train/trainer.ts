@@ -5,6 +5,7 @@ import { STAGES, totalSteps, type StageName } from './config.ts';
 import { endStage, encodeCheckpoint, prepareStage, type RunState } from './run-state.ts';
 import { loadStep, type StepInput } from './step-input.ts';
 import { runStep, type StepResult } from './steps.ts';
+import type { TeacherTargets } from './teacher-targets.ts';
 import { sentenceFrequencies } from './texts.ts';
 import { measureDistillation, validateAuroc, type DistillationMeasure } from './validate.ts';
 import type { VolumeStore } from './volumes.ts';
@@ -48,6 +49,8 @@ export interface TrainerHost {
   /** Folder of the run; exists. */
   folder: string;
   volumes: VolumeStore;
+  /** Of the foreign teacher that the config names; complete for the training scans. */
+  targets?: TeacherTargets;
   onStep: (record: StepRecord, total: number) => void;
   onNote: (text: string) => void;
   /** True once the user asked to stop: the step in progress is finished and saved. */
@@ -75,8 +78,9 @@ export async function train(engine: Engine, state: RunState, cohort: Cohort, hos
   const { config } = state;
   const trainScans = cohort.scans.filter(({ split }) => split === 'train');
   const validationScans = cohort.splitTooSmall ? trainScans : cohort.scans.filter(({ split }) => split === 'validation');
-  const source = { scans: trainScans, frequencies: sentenceFrequencies(trainScans), volumes: host.volumes };
+  const source = { scans: trainScans, frequencies: sentenceFrequencies(trainScans), volumes: host.volumes, ...(host.targets && { targets: host.targets }) };
   const metrics = new MetricsLog(host);
+  if (config.teacher && !host.targets) throw new Error('train: the run distils a foreign teacher, and its targets were not given');
   if (!trainScans.length) throw new Error('train: the cohort has no training scans; give more scans, or mend those that were skipped');
   await metrics.rewindTo(globalStepOf(state), state.position.stage);
   const place = (): string => `${host.files.join(host.folder, CHECKPOINT_FILE)} (step ${globalStepOf(state)})`;
@@ -99,7 +103,8 @@ export async function train(engine: Engine, state: RunState, cohort: Cohort, hos
     }
     prepareStage(engine, state, stage);
     const distillation = async (): Promise<void> => {
-      if (stage !== 'fast' || !validationScans.length) return;
+      // A foreign teacher has no targets of validation scans.
+      if (stage !== 'fast' || !state.teacher || !validationScans.length) return;
       const record: DistillationRecord = { kind: 'distillation', globalStep: globalStepOf(state), stage, ...(await measureDistillation(engine, state, validationScans, host.volumes)) };
       await metrics.append(record);
       host.onNote(`FAST on ${record.scans} validation scans at JPEG ${record.quality} ${state.position.step ? 'after' : 'before'} its stage: ${record.losses.fast!.toPrecision(4)}`);
