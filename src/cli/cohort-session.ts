@@ -7,6 +7,7 @@ import { describeAdapter, requestNodeAdapter } from '../platform/node-adapter.ts
 import { openDecodePool, type DecodePool } from '../platform/node-decode-pool.ts';
 import { nodeFiles } from '../platform/node-files.ts';
 import { nodeJpegWasm } from '../platform/node-jpeg.ts';
+import { expandShards } from '../platform/node-shards.ts';
 import { createProgress } from '../platform/progress.ts';
 import { VolumeStore } from '../train/index.ts';
 import { Interrupted } from './interrupt.ts';
@@ -54,7 +55,8 @@ export interface CohortSession {
  */
 export async function openCohortSession(source: CohortSource, preset: PresetName, seed: number, note: (text: string) => void, signal?: AbortSignal): Promise<CohortSession> {
   initJpegCodec(nodeJpegWasm);
-  const cohort = await openCohort(nodeFiles, { data: source.data, seed, ...(source.reports !== undefined && { reports: source.reports }), ...(source.labels !== undefined && { labels: source.labels }) });
+  const shards = await expandShards(source.data);
+  const cohort = await openCohort(nodeFiles, { data: source.data, seed, ...(shards && { shards }), ...(source.reports !== undefined && { reports: source.reports }), ...(source.labels !== undefined && { labels: source.labels }) });
   for (const problem of cohort.problems) note(problem);
   const pool = openDecodePool();
   try {
@@ -68,9 +70,14 @@ export async function openCohortSession(source: CohortSource, preset: PresetName
   }
 }
 
+/** Where a scan's bytes are, for a decoding thread. */
+export function decodeJob({ id, path, part }: CohortScan): { name: string; path: string; part?: { offset: number; bytes: number } } {
+  return { name: id, path, ...(part && { part }) };
+}
+
 export function openVolumeStore(pool: DecodePool, preset: PresetName): VolumeStore {
   const { grid, antialias } = presets[preset];
-  const decode = async (scan: CohortScan): Promise<Float32Array> => (await pool.decode({ path: scan.path, name: scan.id, grid, antialias })).values;
+  const decode = async (scan: CohortScan): Promise<Float32Array> => (await pool.decode({ ...decodeJob(scan), grid, antialias })).values;
   return new VolumeStore(decode, grid.shape, volumeCacheBytes);
 }
 

@@ -6,11 +6,12 @@
  */
 import { stat } from 'node:fs/promises';
 import { encodeJpegVolume, formatCsv, initJpegCodec, LABELS, openCohort, toHuInt16, writeNiftiGz } from '../data/index.ts';
-import type { CohortScan, DecodedScan, InputGrid } from '../data/index.ts';
+import type { CohortScan, DecodedScan, InputGrid, OpenCohortOptions } from '../data/index.ts';
 import { openDecodePool } from '../platform/node-decode-pool.ts';
 import { nodeFiles } from '../platform/node-files.ts';
 import { nodeJpegWasm } from '../platform/node-jpeg.ts';
 import { createProgress } from '../platform/progress.ts';
+import { decodeJob } from './cohort-session.ts';
 
 export interface PrepareCohortOptions {
   /** Folder with the scans; reports and labels as `openCohort` takes them. */
@@ -41,7 +42,7 @@ export interface PrepareSummary {
 }
 
 /** More bad scans than this share stop the run: the cohort itself is then the problem. */
-const MOST_BAD = 0.1;
+export const MOST_BAD = 0.1;
 const RECORD_FILE = 'prepare.json';
 const VOLUME_FOLDER = 'compressed';
 const HU_FOLDER = 'hu';
@@ -52,8 +53,7 @@ const HU_FOLDER = 'hu';
  */
 export async function prepareCohort(options: PrepareCohortOptions): Promise<PrepareSummary> {
   const { out, keepHu, signal } = options;
-  // Splits are made again by whoever reads the result; the seed plays no part here.
-  const cohort = await openCohort(nodeFiles, { data: options.data, seed: 0, ...(options.reports !== undefined && { reports: options.reports }), ...(options.labels !== undefined && { labels: options.labels }) });
+  const cohort = await openCohort(nodeFiles, cohortOptions(options));
   for (const folder of [VOLUME_FOLDER, ...(keepHu ? [HU_FOLDER] : [])]) await nodeFiles.makeDirectory(nodeFiles.join(out, folder));
   await checkRecord(options);
 
@@ -66,7 +66,7 @@ export async function prepareCohort(options: PrepareCohortOptions): Promise<Prep
   initJpegCodec(nodeJpegWasm);
   let done = skipped;
   try {
-    for await (const { job, scan, error } of pool.stream(todo.map(({ id, path }) => ({ id, path, grid: options.grid, antialias: options.antialias })))) {
+    for await (const { job, scan, error } of pool.stream(todo.map((scan) => ({ id: scan.id, ...decodeJob(scan), grid: options.grid, antialias: options.antialias })))) {
       signal?.throwIfAborted();
       if (error) {
         bad.add(job.id);
@@ -89,7 +89,7 @@ export async function prepareCohort(options: PrepareCohortOptions): Promise<Prep
   const good = cohort.scans.filter(({ id }) => !bad.has(id));
   await writeTables(out, good, '.zip');
   if (keepHu) await writeTables(nodeFiles.join(out, HU_FOLDER), good, '.nii.gz');
-  const sizes = await Promise.all(good.map(async ({ id, path }) => [(await stat(path)).size, (await stat(volumePath(out, id))).size] as const));
+  const sizes = await Promise.all(good.map(async ({ id, path, part }) => [part?.bytes ?? (await stat(path)).size, (await stat(volumePath(out, id))).size] as const));
   return {
     prepared: good.length,
     skipped,
@@ -98,6 +98,11 @@ export async function prepareCohort(options: PrepareCohortOptions): Promise<Prep
     jpegBytes: sizes.reduce((sum, [, jpeg]) => sum + jpeg, 0),
     problems: cohort.problems,
   };
+}
+
+/** Splits are made again by whoever reads the result; the seed plays no part here. */
+export function cohortOptions({ data, reports, labels }: PrepareCohortOptions): OpenCohortOptions {
+  return { data, seed: 0, ...(reports !== undefined && { reports }), ...(labels !== undefined && { labels }) };
 }
 
 const volumePath = (out: string, id: string): string => nodeFiles.join(out, VOLUME_FOLDER, `${id}.zip`);
@@ -122,10 +127,10 @@ async function writeTables(folder: string, scans: readonly CohortScan[], ending:
 
 const utf8 = (text: string): Uint8Array => new TextEncoder().encode(text);
 
-/** What the volumes in a folder were made with: one folder holds one grid and one quality. */
-async function checkRecord({ out, preset, grid, antialias, quality }: PrepareCohortOptions): Promise<void> {
+/** What the volumes in a folder were made with: one folder holds one grid and one quality, and shards of one number. */
+export async function checkRecord({ out, preset, grid, antialias, quality }: PrepareCohortOptions, more: Record<string, unknown> = {}): Promise<void> {
   const path = nodeFiles.join(out, RECORD_FILE);
-  const record = `${JSON.stringify({ preset, grid, antialias, quality }, null, 2)}\n`;
+  const record = `${JSON.stringify({ preset, grid, antialias, quality, ...more }, null, 2)}\n`;
   if (!(await nodeFiles.exists(path))) return nodeFiles.writeFile(path, utf8(record));
   const found = new TextDecoder().decode(await nodeFiles.readFile(path));
   if (found !== record) {

@@ -138,7 +138,7 @@ async function sliceExamples(cohort: ReadableCohort, volumes: VolumeStore, { pre
       const zip = await encodeJpegVolume(raw, grid, { quality, source: scan.id });
       return {
         id: scan.id, raw: slice(raw), jpeg: slice(jpeg), shape: grid.shape, spacingMm: grid.spacingMm, quality,
-        rawFileBytes: (await stat(scan.path)).size, gridBytes: 2 * raw.length, jpegBytes: zip.length, psnrDb: psnr(raw, jpeg),
+        rawFileBytes: scan.part?.bytes ?? (await stat(scan.path)).size, gridBytes: 2 * raw.length, jpegBytes: zip.length, psnrDb: psnr(raw, jpeg),
       };
     }),
   );

@@ -41,7 +41,7 @@ interface TrainFlags {
 export function trainCommand(): Command {
   return new Command('train')
     .description('train, distil and evaluate CT-Lite; without --data on the phantom cohort, which it draws first')
-    .option('--data <folder>', 'scans (.nii.gz, .nii or prepared JPEG volumes): CT-RATE\'s layout, or any folder with --reports')
+    .option('--data <folder>', 'scans (.nii.gz, .nii or prepared JPEG volumes): CT-RATE\'s layout, or any folder with --reports; or shards, a quoted "folder/shard-*.tar"')
     .option('--reports <csv>', 'VolumeName with Findings_EN and Impressions_EN')
     .option('--labels <csv>', 'VolumeName with the 18 labels as 0 and 1')
     .option('--vocab <file>', 'BERT vocab.txt; default: words of the training reports')

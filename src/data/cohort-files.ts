@@ -13,6 +13,8 @@ export interface CohortFile {
 export interface CohortFiles {
   scans: CohortFile[];
   tables: CohortFile[];
+  /** Paths of tar archives. */
+  shards: string[];
 }
 
 /** File name without folder and without the ending of a scan or table: what scans and CSV rows are matched by. */
@@ -30,11 +32,12 @@ export function isScanName(name: string): boolean {
 
 /** Every scan and CSV below the folder in path order; hidden files (macOS leaves `._name` beside each) are passed over. */
 export async function findCohortFiles(fs: FileSystem, root: string): Promise<CohortFiles> {
-  const found: CohortFiles = { scans: [], tables: [] };
+  const found: CohortFiles = { scans: [], tables: [], shards: [] };
   await walk(fs, root, 0, found);
   const byPath = (a: CohortFile, b: CohortFile): number => (a.path < b.path ? -1 : a.path > b.path ? 1 : 0);
   found.scans.sort(byPath);
   found.tables.sort(byPath);
+  found.shards.sort();
   return found;
 }
 
@@ -45,6 +48,7 @@ async function walk(fs: FileSystem, directory: string, depth: number, found: Coh
     const path = fs.join(directory, entry.name);
     if (entry.kind === 'directory') await walk(fs, path, depth + 1, found);
     else if (isScanName(entry.name)) found.scans.push({ path, name: entry.name });
+    else if (entry.name.toLowerCase().endsWith('.tar')) found.shards.push(path);
     else if (entry.name.toLowerCase().endsWith('.csv')) found.tables.push({ path, name: entry.name });
   }
 }

@@ -12,6 +12,7 @@ import type { LabelRow, ReportRow } from './cohort-tables.ts';
 import { readCsv } from './csv.ts';
 import type { CsvTable } from './csv.ts';
 import type { FileSystem } from './file-system.ts';
+import { isShardName, readShards } from './shards.ts';
 import { MIN_PATIENTS, splitPatients, textId } from './splits.ts';
 import type { Split } from './splits.ts';
 
@@ -23,6 +24,8 @@ export interface CohortScan {
   /** Scans that share a report are positives of each other's text in the contrastive loss (MODEL §3). */
   reportId: string;
   path: string;
+  /** Where the scan lies in `path`, for one in a shard. */
+  part?: { offset: number; bytes: number };
   split: Split;
   /** Findings and impression as one text. */
   report: string;
@@ -40,8 +43,10 @@ export interface Cohort {
 }
 
 export interface OpenCohortOptions {
-  /** Folder with the scans, anywhere below it. */
+  /** Folder with the scans or shards, anywhere below it, or one shard (.tar). */
   data: string;
+  /** Shards to read in place of what lies below `data`. */
+  shards?: readonly string[];
   /** Reports CSV; where not given, every CSV below `data` with a scan and a findings or impression column. */
   reports?: string;
   /** Labels CSV; where not given, every CSV below `data` with a scan column and label columns. */
@@ -63,15 +68,20 @@ export async function openCohort(fs: FileSystem, options: OpenCohortOptions): Pr
   if (!(validationFraction > 0 && validationFraction < 0.8)) {
     throw new Error(`openCohort: validationFraction must lie between 0 and 0.8, got ${validationFraction}`);
   }
-  if (!(await fs.exists(data))) throw new Error(`openCohort: ${data}: the folder is missing; give the folder with the scans`);
-  const files = await findCohortFiles(fs, data);
-  if (files.scans.length === 0) {
-    throw new Error(`openCohort: ${data}: no scan is found (.nii, .nii.gz or JPEG-volume .zip); give the folder with the scans`);
+  if (!options.shards && !(await fs.exists(data))) throw new Error(`openCohort: ${data}: the folder is missing; give the folder with the scans`);
+  const files = options.shards || isShardName(data) ? { scans: [], tables: [], shards: [...(options.shards ?? [data])] } : await findCohortFiles(fs, data);
+  if (files.scans.length + files.shards.length === 0) {
+    throw new Error(`openCohort: ${data}: no scan is found (.nii, .nii.gz, JPEG-volume .zip, or a .tar of them); give the folder with the scans`);
   }
   const problems: string[] = [];
-  const { reports, labels } = await readTables(fs, options, files.tables, problems);
-  const matched = matchScans(files.scans, reports, labels, problems);
-  if (matched.length === 0) throw noMatch(data, files.scans, reports);
+  const matched: UnsplitScan[] = await readShards(fs, files.shards, problems);
+  if (files.scans.length > 0) {
+    const { reports, labels } = await readTables(fs, options, files.tables, problems);
+    const inShards = new Set(matched.map(({ id }) => id));
+    matched.push(...matchScans(files.scans.filter(({ name }) => !inShards.has(scanId(name))), reports, labels, problems));
+    if (matched.length === 0) throw noMatch(data, files.scans, reports);
+  }
+  if (matched.length === 0) throw new Error(`openCohort: ${data}: the shards hold no sample with a description and a JPEG volume; make them again with 'ct-lite prepare --shard'`);
   const splits = assignSplits(matched, options.seed, validationFraction, problems);
   const scans = matched.map((scan) => ({ ...scan, split: splits.of(scan) }));
   const name = data.split(/[\\/]/).filter(Boolean).pop() ?? data;
