@@ -5,19 +5,15 @@
  * `compressed/` sorts before `hu/`: where both are there, a reader of the whole folder takes the JPEG volumes.
  */
 import { stat } from 'node:fs/promises';
-import { encodeJpegVolume, formatCsv, initJpegCodec, LABELS, openCohort, toHuInt16, writeNiftiGz } from '../data/index.ts';
-import type { CohortScan, DecodedScan, InputGrid, OpenCohortOptions } from '../data/index.ts';
+import { encodeJpegVolume, formatCsv, initJpegCodec, LABELS, openCohort, UNLABELLED, toHuInt16, writeNiftiGz } from '../data/index.ts';
+import type { CohortScan, DecodedScan, InputGrid } from '../data/index.ts';
 import { openDecodePool } from '../platform/node-decode-pool.ts';
 import { nodeFiles } from '../platform/node-files.ts';
 import { nodeJpegWasm } from '../platform/node-jpeg.ts';
 import { createProgress } from '../platform/progress.ts';
-import { decodeJob } from './cohort-session.ts';
+import { cohortOptions, decodeJob, type CohortSource } from './cohort-session.ts';
 
-export interface PrepareCohortOptions {
-  /** Folder with the scans; reports and labels as `openCohort` takes them. */
-  data: string;
-  reports?: string;
-  labels?: string;
+export interface PrepareCohortOptions extends CohortSource {
   out: string;
   /** Name of the grid, for the record. */
   preset: string;
@@ -41,6 +37,8 @@ export interface PrepareSummary {
   problems: string[];
 }
 
+/** Splits are made again by whoever reads the result; the seed plays no part here. */
+export const anySeed = 0;
 /** More bad scans than this share stop the run: the cohort itself is then the problem. */
 export const MOST_BAD = 0.1;
 const RECORD_FILE = 'prepare.json';
@@ -53,7 +51,7 @@ const HU_FOLDER = 'hu';
  */
 export async function prepareCohort(options: PrepareCohortOptions): Promise<PrepareSummary> {
   const { out, keepHu, signal } = options;
-  const cohort = await openCohort(nodeFiles, cohortOptions(options));
+  const cohort = await openCohort(nodeFiles, await cohortOptions(options, anySeed));
   for (const folder of [VOLUME_FOLDER, ...(keepHu ? [HU_FOLDER] : [])]) await nodeFiles.makeDirectory(nodeFiles.join(out, folder));
   await checkRecord(options);
 
@@ -100,11 +98,6 @@ export async function prepareCohort(options: PrepareCohortOptions): Promise<Prep
   };
 }
 
-/** Splits are made again by whoever reads the result; the seed plays no part here. */
-export function cohortOptions({ data, reports, labels }: PrepareCohortOptions): OpenCohortOptions {
-  return { data, seed: 0, ...(reports !== undefined && { reports }), ...(labels !== undefined && { labels }) };
-}
-
 const volumePath = (out: string, id: string): string => nodeFiles.join(out, VOLUME_FOLDER, `${id}.zip`);
 const huPath = (out: string, id: string): string => nodeFiles.join(out, HU_FOLDER, `${id}.nii.gz`);
 
@@ -120,8 +113,9 @@ async function writeScan({ out, grid, quality, keepHu }: PrepareCohortOptions, i
 
 async function writeTables(folder: string, scans: readonly CohortScan[], ending: string): Promise<void> {
   const reports = scans.map(({ id, patientId, report }) => [`${id}${ending}`, patientId, report]);
-  await nodeFiles.writeFile(nodeFiles.join(folder, 'reports.csv'), utf8(formatCsv([['VolumeName', 'PatientID', 'Findings_EN'], ...reports])));
-  const labels = scans.flatMap(({ id, patientId, labels: values }) => (values ? [[`${id}${ending}`, patientId, ...[...values].map(String)]] : []));
+  // A cohort without reports stays one.
+  if (scans.some(({ report }) => report !== '')) await nodeFiles.writeFile(nodeFiles.join(folder, 'reports.csv'), utf8(formatCsv([['VolumeName', 'PatientID', 'Findings_EN'], ...reports])));
+  const labels = scans.flatMap(({ id, patientId, labels: values }) => (values ? [[`${id}${ending}`, patientId, ...Array.from(values, (value) => (value === UNLABELLED ? '' : String(value)))]] : []));
   if (labels.length > 0) await nodeFiles.writeFile(nodeFiles.join(folder, 'labels.csv'), utf8(formatCsv([['VolumeName', 'PatientID', ...LABELS], ...labels])));
 }
 

@@ -8,8 +8,8 @@ import { nodeFiles } from '../platform/node-files.ts';
 import { nodeJpegWasm } from '../platform/node-jpeg.ts';
 import { writeTarFile, type TarFile } from '../platform/node-tar.ts';
 import { createProgress } from '../platform/progress.ts';
-import { decodeJob } from './cohort-session.ts';
-import { checkRecord, cohortOptions, MOST_BAD, type PrepareCohortOptions } from './prepare-cohort.ts';
+import { cohortOptions, decodeJob } from './cohort-session.ts';
+import { anySeed, checkRecord, MOST_BAD, type PrepareCohortOptions } from './prepare-cohort.ts';
 
 export interface Shard {
   /** From 0. */
@@ -42,7 +42,7 @@ export async function prepareShard(options: PrepareCohortOptions, { index, count
   await nodeFiles.makeDirectory(out);
   await checkRecord(options, { shards: count });
   if (await nodeFiles.exists(path)) return { path, alreadyThere: true, scans: 0, failed: [], problems: [] };
-  const cohort = await openCohort(nodeFiles, cohortOptions(options));
+  const cohort = await openCohort(nodeFiles, await cohortOptions(options, anySeed));
   const scans = cohort.scans.filter(({ id }) => shardOf(id, count) === index).sort((a, b) => (a.id < b.id ? -1 : 1));
   const partial = path.replace(/\.tar$/, '.partial');
   await nodeFiles.makeDirectory(partial);

@@ -3,6 +3,7 @@ import { Command, InvalidArgumentError, Option } from 'commander';
 import { DEFAULT_JPEG_QUALITY } from '../data/index.ts';
 import { presets } from '../model/index.ts';
 import type { PresetName } from '../model/index.ts';
+import { withCohortFlags } from './cohort-session.ts';
 import { interruptSignal } from './interrupt.ts';
 import { wholeNumber } from './options.ts';
 import { prepareCohort, type PrepareCohortOptions } from './prepare-cohort.ts';
@@ -13,6 +14,8 @@ interface PrepareFlags {
   data: string;
   reports?: string;
   labels?: string;
+  columns?: string;
+  labelMap?: string;
   preset: PresetName;
   quality: number;
   out: string;
@@ -21,11 +24,8 @@ interface PrepareFlags {
 }
 
 export function prepareCommand(): Command {
-  return new Command('prepare')
+  return withCohortFlags(new Command('prepare'), true)
     .description('compress scans to JPEG volumes that train, eval and predict read; run again to go on')
-    .requiredOption('--data <folder>', 'folder with the scans (.nii, .nii.gz), anywhere below it')
-    .option('--reports <csv>', 'reports; without it, those found below the folder')
-    .option('--labels <csv>', 'labels; without it, those found below the folder')
     .addOption(new Option('--preset <name>', 'whose input grid').choices(Object.keys(presets)).default('tiny'))
     .option('--quality <n>', 'JPEG quality, 1 to 100', wholeNumber(1, 100), DEFAULT_JPEG_QUALITY)
     .requiredOption('--out <folder>', 'folder of the prepared cohort')

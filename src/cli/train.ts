@@ -7,7 +7,7 @@ import { presets } from '../model/index.ts';
 import { nodeFiles } from '../platform/node-files.ts';
 import { createProgress } from '../platform/progress.ts';
 import { decodeCheckpoint, evaluateSplit, globalStepOf, makeConfig, requireTeacher, scoreScans, shareSteps, STAGES, totalSteps, train, type Evaluation, type RunState, type StageName, type TrainConfig } from '../train/index.ts';
-import { openCohortSession, openNodeEngine, type CohortSession, type CohortSource, type OpenedEngine } from './cohort-session.ts';
+import { cohortSource, openCohortSession, openNodeEngine, withCohortFlags, type CohortSession, type CohortSource, type OpenedEngine } from './cohort-session.ts';
 import { Interrupted, interruptSignal } from './interrupt.ts';
 import { wholeNumber } from './options.ts';
 import { writePhantomCohort } from './phantom-cohort.ts';
@@ -19,6 +19,8 @@ interface TrainFlags {
   data?: string;
   reports?: string;
   labels?: string;
+  columns?: string;
+  labelMap?: string;
   vocab?: string;
   preset: PresetName;
   stage: StageName | 'all';
@@ -39,11 +41,8 @@ interface TrainFlags {
 }
 
 export function trainCommand(): Command {
-  return new Command('train')
+  return withCohortFlags(new Command('train'), false)
     .description('train, distil and evaluate CT-Lite; without --data on the phantom cohort, which it draws first')
-    .option('--data <folder>', 'scans (.nii.gz, .nii or prepared JPEG volumes): CT-RATE\'s layout, or any folder with --reports; or shards, a quoted "folder/shard-*.tar"')
-    .option('--reports <csv>', 'VolumeName with Findings_EN and Impressions_EN')
-    .option('--labels <csv>', 'VolumeName with the 18 labels as 0 and 1')
     .option('--vocab <file>', 'BERT vocab.txt; default: words of the training reports')
     .addOption(new Option('--preset <name>', 'size of the model').choices(Object.keys(presets)).default('tiny'))
     .addOption(new Option('--stage <name>', 'one stage alone, or all').choices([...STAGES, 'all']).default('all'))
@@ -98,7 +97,7 @@ async function newRun(flags: TrainFlags): Promise<{ folder: string; config: RunC
   if (await nodeFiles.exists(join(folder, 'config.json'))) throw new Error(`${folder}: holds a run already; go on with it by --resume ${folder}, or choose another --out`);
   if (flags.stage !== 'all') requireTeacher(flags.stage, flags.init !== undefined);
   const source: CohortSource = flags.data
-    ? { data: flags.data, ...(flags.reports && { reports: flags.reports }), ...(flags.labels && { labels: flags.labels }) }
+    ? cohortSource(flags)
     : { data: join('runs', `phantom-seed${flags.seed}-${flags.patients}+${flags.validationPatients}`) };
   const command = ['node train.js', ...process.argv.slice(2).filter((word, at) => !(at === 0 && word === 'train'))].join(' ');
   return { folder, config: { version: packageVersion('ct-lite') ?? 'unknown', command, startedAt, source, phantom: !flags.data, ...(flags.init && { init: flags.init }), ...(flags.vocab && { vocab: flags.vocab }), train: trainConfig(flags) } };
@@ -125,6 +124,10 @@ async function openCohort(config: RunConfig, flags: TrainFlags, signal: AbortSig
     say(`phantom cohort: ${volumes} drawn volumes in ${config.source.data} (no patients; for trying the software)`);
   }
   const session = await openCohortSession(config.source, config.train.preset, config.train.seed, say, signal);
+  if (!config.train.text.labelPrompts && session.cohort.scans.every(({ report }) => report === '')) {
+    await session.pool.close();
+    throw new Error('train: the cohort has no reports; give --reports, or train on the prompts of the labels with --label-prompts');
+  }
   const count = (split: string): number => session.cohort.scans.filter((scan) => scan.split === split).length;
   say(`cohort ${session.cohort.name}: ${count('train')} train, ${count('validation')} validation, ${count('test')} test scans`);
   return session;

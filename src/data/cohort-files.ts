@@ -1,7 +1,7 @@
 /** Finding the scans and the tables of a cohort below a folder, and reading names. */
 import type { FileSystem } from './file-system.ts';
 
-const SCAN_ENDINGS = ['.nii.gz', '.nii', '.zip'] as const;
+const SCAN_ENDINGS = ['.nii.gz', '.nii', '.zip', '.npz'] as const;
 /** Deep enough for CT-RATE (dataset/train/train_1/train_1_a/…) inside a folder or two of one's own. */
 const MAX_DEPTH = 10;
 

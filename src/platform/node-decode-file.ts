@@ -31,6 +31,6 @@ export async function decodeFile(job: DecodeJob): Promise<DecodedScan> {
   } catch (cause) {
     throw new Error(`decodeScan: ${jobName(job)}: the file cannot be read (${(cause as NodeJS.ErrnoException).code ?? (cause as Error).message})`, { cause });
   }
-  const { antialias, quality } = job;
-  return decodeScan(bytes, jobName(job), job.grid, { ...(antialias !== undefined && { antialias }), ...(quality !== undefined && { quality }) });
+  const { antialias, quality, metadata } = job;
+  return decodeScan(bytes, jobName(job), job.grid, { ...(antialias !== undefined && { antialias }), ...(quality !== undefined && { quality }), ...(metadata && { metadata }) });
 }
