@@ -185,7 +185,8 @@ async function finish(opened: OpenedEngine, state: RunState, session: CohortSess
   const warnings = config.phantom ? ['The scans are phantoms: drawn by this software, not taken of people. The numbers say how the software works, not how well it reads chest CTs.'] : [];
   if (cohort.splitTooSmall) warnings.push('Too few patients to split: the figures below are of the scans that the model was trained on.');
   const test = labelled(cohort.splitTooSmall ? 'train' : 'test');
-  const validation = labelled(cohort.splitTooSmall ? 'train' : 'validation');
+  // Thresholds are never fitted on the scans that they are measured on.
+  const validation = cohort.splitTooSmall ? [] : labelled('validation');
   const evaluate = async (model: 'teacher' | 'student'): Promise<Evaluation | null> => {
     if (!state[model] || test.length === 0) return null;
     const options = { engine: opened.engine, model: state[model], tokenizer: state.tokenizer, volumes, shape: presets[settings.preset].grid.shape, batch: settings.batch, quality: model === 'teacher' ? null : settings.quality };
