@@ -11,6 +11,7 @@ import { openDecodePool } from '../platform/node-decode-pool.ts';
 import { nodeFiles } from '../platform/node-files.ts';
 import { nodeJpegWasm } from '../platform/node-jpeg.ts';
 import { createProgress } from '../platform/progress.ts';
+import { writeCsv } from './csv-file.ts';
 
 export interface PrepareCohortOptions {
   /** Folder with the scans; reports and labels as `openCohort` takes them. */
@@ -115,15 +116,9 @@ async function writeScan({ out, grid, quality, keepHu }: PrepareCohortOptions, i
 
 async function writeTables(folder: string, scans: readonly CohortScan[], ending: string): Promise<void> {
   const reports = scans.map(({ id, patientId, report }) => [`${id}${ending}`, patientId, report]);
-  await nodeFiles.writeFile(nodeFiles.join(folder, 'reports.csv'), csv([['VolumeName', 'PatientID', 'Findings_EN'], ...reports]));
+  await writeCsv(nodeFiles.join(folder, 'reports.csv'), [['VolumeName', 'PatientID', 'Findings_EN'], ...reports]);
   const labels = scans.flatMap(({ id, patientId, labels: values }) => (values ? [[`${id}${ending}`, patientId, ...[...values].map(String)]] : []));
-  if (labels.length > 0) await nodeFiles.writeFile(nodeFiles.join(folder, 'labels.csv'), csv([['VolumeName', 'PatientID', ...LABELS], ...labels]));
-}
-
-/** RFC 4180 with line feeds. */
-function csv(rows: readonly (readonly string[])[]): Uint8Array {
-  const field = (value: string): string => (/[",\n\r]/.test(value) ? `"${value.replaceAll('"', '""')}"` : value);
-  return new TextEncoder().encode(`${rows.map((row) => row.map(field).join(',')).join('\n')}\n`);
+  if (labels.length > 0) await writeCsv(nodeFiles.join(folder, 'labels.csv'), [['VolumeName', 'PatientID', ...LABELS], ...labels]);
 }
 
 /** What the volumes in a folder were made with: one folder holds one grid and one quality. */

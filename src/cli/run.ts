@@ -2,6 +2,7 @@
 import { Command, CommanderError } from 'commander';
 import { compressHeadCommand } from './compress-head.ts';
 import { doctorCommand } from './doctor.ts';
+import { embedCommand } from './embed.ts';
 import { evalCommand } from './eval.ts';
 import { Interrupted } from './interrupt.ts';
 import { phantomCommand } from './phantom.ts';
@@ -42,7 +43,7 @@ function buildProgram(output: CommandLineOutput): Command {
     .showHelpAfterError('(--help lists what there is)')
     .exitOverride()
     .configureOutput({ writeOut: output.out, writeErr: output.err });
-  for (const command of [doctorCommand(), phantomCommand(), prepareCommand(), trainCommand(), evalCommand(), predictCommand(), compressHeadCommand()]) {
+  for (const command of [doctorCommand(), phantomCommand(), prepareCommand(), trainCommand(), evalCommand(), predictCommand(), compressHeadCommand(), embedCommand()]) {
     if (!command.options.some(({ long }) => long === '--debug')) command.option('--debug', 'print where an error came from');
     program.addCommand(command.copyInheritedSettings(program));
   }

@@ -22,7 +22,7 @@ export async function encodePrompts(model: CtLite, tokenizer: Tokenizer, labels:
   const texts = [...pairs.map(({ positive }) => positive), ...pairs.map(({ negative }) => negative)];
   const embeddings = await engine.scope(async () => {
     const output = noGrad(() => model.encodeText(tokenize(tokenizer, texts, maxTokens)));
-    return rows((await output.toArray()) as Float32Array, texts.length);
+    return normalizedRows((await output.toArray()) as Float32Array, texts.length);
   });
   const scale = Math.exp(await model.logScale.item());
   return { present: embeddings.slice(0, labels.length), absent: embeddings.slice(labels.length), scale };
@@ -38,7 +38,7 @@ export async function embedVolumes(engine: Engine, model: CtLite, batch: Float32
   const count = batch.length / shape.reduce((size, extent) => size * extent, 1);
   return engine.scope(async () => {
     const output = noGrad(() => model.encodeImage(engine.tensor(batch, [count, 1, ...shape])).embedding);
-    return rows((await output.toArray()) as Float32Array, count);
+    return normalizedRows((await output.toArray()) as Float32Array, count);
   });
 }
 
@@ -89,7 +89,8 @@ export function evaluateSplit(validation: ScoredSplit, test: ScoredSplit, testSc
   };
 }
 
-function rows(values: Float32Array, count: number): Float32Array[] {
+/** Splits [count, length] into rows, each divided by its L2 norm. */
+export function normalizedRows(values: Float32Array, count: number): Float32Array[] {
   const length = values.length / count;
   return Array.from({ length: count }, (_, row) => normalized(values.slice(row * length, (row + 1) * length)));
 }

@@ -1,6 +1,7 @@
 export { bootstrapAuroc, type AurocIntervals, type Interval } from './bootstrap.ts';
 export { compressCheckpoint, type CompressedCheckpoint, type CompressedHeadReport, type CompressionChoice } from './compress-checkpoint.ts';
 export { makeConfig, shareSteps, STAGES, totalSteps, type StageName, type TextTowerConfig, type TrainConfig } from './config.ts';
+export { embedReports } from './embed-texts.ts';
 export { embedVolumes, encodePrompts, evaluateSplit, scoreLabels, scoreScans, type Evaluation } from './evaluate.ts';
 export { auroc, evaluateLabels, type EvaluationMetrics } from './metrics.ts';
 export { AdamW } from './optimizer.ts';
