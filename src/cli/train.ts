@@ -6,7 +6,7 @@ import type { PresetName } from '../model/index.ts';
 import { presets } from '../model/index.ts';
 import { nodeFiles } from '../platform/node-files.ts';
 import { createProgress } from '../platform/progress.ts';
-import { decodeCheckpoint, evaluateSplit, globalStepOf, makeConfig, openTextTower, requireTeacher, scoreScans, shareSteps, STAGES, TextCache, totalSteps, train, type Evaluation, type RunState, type StageName, type TrainConfig } from '../train/index.ts';
+import { decodeCheckpoint, evaluateSplit, findTextTower, globalStepOf, makeConfig, openTextTower, requireTeacher, scoreScans, shareSteps, STAGES, TextCache, totalSteps, train, type Evaluation, type RunState, type StageName, type TrainConfig } from '../train/index.ts';
 import { openCohortSession, openNodeEngine, type CohortSession, type CohortSource, type OpenedEngine } from './cohort-session.ts';
 import { Interrupted, interruptSignal } from './interrupt.ts';
 import { wholeNumber } from './options.ts';
@@ -107,6 +107,7 @@ async function newRun(flags: TrainFlags): Promise<{ folder: string; config: RunC
   if (await nodeFiles.exists(join(folder, 'config.json'))) throw new Error(`${folder}: holds a run already; go on with it by --resume ${folder}, or choose another --out`);
   if (flags.stage !== 'all') requireTeacher(flags.stage, flags.init !== undefined);
   if (flags.freezeText && !flags.textTower) throw new Error('--freeze-text: takes a text tower with weights; give --text-tower a Hugging Face folder (a run from --init keeps the tower of its checkpoint as it is)');
+  if (flags.textTower) await findTextTower(nodeFiles, flags.textTower);
   const source: CohortSource = flags.data
     ? { data: flags.data, ...(flags.reports && { reports: flags.reports }), ...(flags.labels && { labels: flags.labels }) }
     : { data: join('runs', `phantom-seed${flags.seed}-${flags.patients}+${flags.validationPatients}`) };

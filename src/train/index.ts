@@ -11,5 +11,5 @@ export { decodeSafetensors, encodeSafetensors } from './safetensors.ts';
 export { safetensorsWeights } from './safetensors-weights.ts';
 export { CHECKPOINT_FILE, DivergedError, globalStepOf, METRICS_FILE, parseMetrics, train, type MetricsRecord, type StepRecord, type TrainerHost } from './trainer.ts';
 export { TextCache, type TextCacheFolder } from './text-cache.ts';
-export { openTextTower, type TextTower } from './text-tower.ts';
+export { findTextTower, openTextTower, type TextTower } from './text-tower.ts';
 export { VolumeStore } from './volumes.ts';
