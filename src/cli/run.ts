@@ -1,6 +1,7 @@
 /** Runs the command line on given arguments and gives its exit code; main.ts is the process around it. */
 import { Command, CommanderError } from 'commander';
 import { compressHeadCommand } from './compress-head.ts';
+import { convertCommand } from './convert.ts';
 import { doctorCommand } from './doctor.ts';
 import { embedCommand } from './embed.ts';
 import { evalCommand } from './eval.ts';
@@ -43,7 +44,7 @@ function buildProgram(output: CommandLineOutput): Command {
     .showHelpAfterError('(--help lists what there is)')
     .exitOverride()
     .configureOutput({ writeOut: output.out, writeErr: output.err });
-  for (const command of [doctorCommand(), phantomCommand(), prepareCommand(), trainCommand(), evalCommand(), predictCommand(), compressHeadCommand(), embedCommand()]) {
+  for (const command of [doctorCommand(), phantomCommand(), prepareCommand(), trainCommand(), evalCommand(), predictCommand(), convertCommand(), compressHeadCommand(), embedCommand()]) {
     if (!command.options.some(({ long }) => long === '--debug')) command.option('--debug', 'print where an error came from');
     program.addCommand(command.copyInheritedSettings(program));
   }

@@ -31,3 +31,4 @@ export { buildVocabulary } from './vocabulary.ts';
 export type { VocabularyOptions } from './vocabulary.ts';
 export { decodeScan, readScan, scanFormat } from './loader.ts';
 export type { DecodedScan, DecodeScanOptions, ScanFormat } from './loader.ts';
+export * from './weights/index.ts';
