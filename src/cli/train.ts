@@ -13,7 +13,7 @@ import { wholeNumber } from './options.ts';
 import { writePhantomCohort } from './phantom-cohort.ts';
 import { findCheckpoint, readRunConfig, removeLeftovers, writeRunConfig, writeRunReport, type RunConfig } from './run-folder.ts';
 import { packageVersion } from './versions.ts';
-import { openWeights } from './weight-files.ts';
+import { openWeightFile } from './weight-files.ts';
 
 interface TrainFlags {
   data?: string;
@@ -169,7 +169,7 @@ async function openState({ engine }: OpenedEngine, config: RunConfig, flags: Tra
   const start = { config: settings, position: { stage: first, step: 0 }, teacher: null, student: null, projectors: null, optimizer: null };
   if (config.textTower) {
     const { folder, frozen } = config.textTower;
-    const { bert, tokenizer, config: tower, unused } = await openTextTower(engine, nodeFiles, folder, frozen, openWeights);
+    const { bert, tokenizer, config: tower, unused } = await openTextTower(engine, nodeFiles, folder, frozen, openWeightFile);
     say(`text tower ${tower.name}: ${bert.parameterCount} parameters, ${tower.text.layers} layers of ${tower.text.width}, ${frozen ? 'frozen' : 'trained'}${unused.length ? `; left out of its file: ${brief(unused)}` : ''}`);
     settings.textTower = tower;
     settings.text.maxTokens = Math.min(settings.text.maxTokens, tower.text.maxPositions);

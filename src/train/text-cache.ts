@@ -5,10 +5,9 @@
  * sizes and weights of the tower, NAME what is in the file, so that runs can share a folder and only ever add to it.
  */
 import { noGrad, type Engine, type Tensor } from '../autograd/index.ts';
-import type { FileSystem } from '../data/index.ts';
+import { fromFloat32, toFloat32, type FileSystem } from '../data/index.ts';
 import type { Bert, TextBatch } from '../model/index.ts';
 import { sha256 } from './digest.ts';
-import { fromHalves, toHalves } from './half-precision.ts';
 import { decodeSafetensors, encodeSafetensors } from './safetensors.ts';
 
 const FORMAT = 'ct-lite-text-cache';
@@ -67,9 +66,9 @@ export class TextCache {
     const keys = await Promise.all(rows.map((ids) => sha256(ids)));
     const missing = [...new Map(keys.map((key, row) => [key, rows[row]!])).entries()].filter(([key]) => !this.features.has(key));
     for (let first = 0; first < missing.length; first += BATCH) await this.compute(engine, tower, missing.slice(first, first + BATCH));
-    const values = new Float32Array(texts.batch * this.width);
-    keys.forEach((key, row) => values.set(fromHalves(this.features.get(key)!), row * this.width));
-    return engine.tensor(values, [texts.batch, this.width]);
+    const halves = new Uint16Array(texts.batch * this.width);
+    keys.forEach((key, row) => halves.set(this.features.get(key)!, row * this.width));
+    return engine.tensor(toFloat32(new Uint8Array(halves.buffer), 'F16'), [texts.batch, this.width]);
   }
 
   private async compute(engine: Engine, tower: Bert, entries: readonly (readonly [string, Uint32Array])[]): Promise<void> {
@@ -77,7 +76,8 @@ export class TextCache {
     const ids = new Uint32Array(entries.length * tokens);
     entries.forEach(([, row], at) => ids.set(row, at * tokens));
     const batch = { ids, lengths: entries.map(([, row]) => row.length), batch: entries.length, tokens };
-    const halves = toHalves(await engine.scope(async () => (await noGrad(() => tower.forward(batch)).toArray()) as Float32Array));
+    const values = await engine.scope(async () => (await noGrad(() => tower.forward(batch)).toArray()) as Float32Array<ArrayBuffer>);
+    const halves = new Uint16Array(fromFloat32(values, 'F16').buffer as ArrayBuffer);
     entries.forEach(([key], row) => {
       this.features.set(key, halves.slice(row * this.width, (row + 1) * this.width));
       this.unsaved.push(key);

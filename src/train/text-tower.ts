@@ -10,6 +10,10 @@ const WEIGHT_FILES = ['model.safetensors', 'pytorch_model.bin'];
 /** The evaluation's prompts are cut at this many tokens: a tower has to have positions for them. */
 const leastPositions = 64;
 
+export interface OpenedWeights extends WeightSource {
+  close(): Promise<void>;
+}
+
 export interface TextTower {
   /** Without gradients. */
   bert: Bert;
@@ -23,10 +27,10 @@ export interface TextTower {
  * Reads `config.json`, `vocab.txt` (with `tokenizer_config.json`) or `tokenizer.json`, and `model.safetensors` or `pytorch_model.bin`
  * of a BERT or CXR-BERT.
  *
- * @param openWeights opens a file of weights, whatever its format
+ * @param openWeights opens a file of weights, whatever its format; it is closed again
  * @throws Error naming the file, where one is missing, is none of a BERT, or does not fit the others
  */
-export async function openTextTower(engine: Engine, files: FileSystem, folder: string, frozen: boolean, openWeights: (path: string) => Promise<WeightSource>): Promise<TextTower> {
+export async function openTextTower(engine: Engine, files: FileSystem, folder: string, frozen: boolean, openWeights: (path: string) => Promise<OpenedWeights>): Promise<TextTower> {
   const { configFile, weightFile } = await findTextTower(files, folder);
   const { text, vocabularySize } = parseBertConfig(new TextDecoder().decode(await files.readFile(configFile)), configFile);
   if (text.maxPositions < leastPositions) throw new Error(`openTextTower: ${configFile}: max_position_embeddings must be at least ${leastPositions}, got ${text.maxPositions}; choose another text tower`);
@@ -51,6 +55,8 @@ export async function openTextTower(engine: Engine, files: FileSystem, folder: s
   } catch (error) {
     bert.dispose();
     throw error;
+  } finally {
+    await source.close();
   }
 }
 

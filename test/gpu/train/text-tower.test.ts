@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import type { Engine } from '../../../src/autograd/index.ts';
 import type { FileSystem } from '../../../src/data/index.ts';
-import { loadTokenizer } from '../../../src/data/index.ts';
-import { decodeSafetensors, disposeState, openTextTower, safetensorsWeights, TextCache, type StepRecord, type TextTower, type TrainConfig } from '../../../src/train/index.ts';
+import { bytesAccess, loadTokenizer, openWeights } from '../../../src/data/index.ts';
+import { decodeSafetensors, disposeState, openTextTower, TextCache, type StepRecord, type TextTower, type TrainConfig } from '../../../src/train/index.ts';
 import { writeBertFolder } from '../../support/bert-folder.ts';
 import { expectClose } from '../../support/arrays.ts';
 import { testEngine } from '../../support/engine.ts';
@@ -16,7 +16,10 @@ const twoEpochs = (changes: Partial<TrainConfig> = {}): TrainConfig =>
   tinyConfig({ stages: { teacher: { steps: 4, learningRate: 1e-3 } }, text: { unit: 'report', sentencesPerScan: 1, maxTokens: 24 }, ...changes });
 
 const open = (engine: Engine, files: FileSystem, frozen: boolean): Promise<TextTower> =>
-  openTextTower(engine, files, 'bert', frozen, async (path) => safetensorsWeights(decodeSafetensors(await files.readFile(path), path), path));
+  openTextTower(engine, files, 'bert', frozen, async (path) => {
+    const file = await openWeights(bytesAccess(await files.readFile(path)), path);
+    return { name: path, tensors: file.tensors, readFloat32: (name) => file.readFloat32(name), close: async () => {} };
+  });
 
 async function towerRun(engine: Engine, frozen: boolean, { seed = 5, config = twoEpochs() } = {}): Promise<TinyRun> {
   const run = tinyRun(engine, { config });
