@@ -6,7 +6,7 @@ import type { PresetName } from '../model/index.ts';
 import { presets } from '../model/index.ts';
 import { nodeFiles } from '../platform/node-files.ts';
 import { createProgress } from '../platform/progress.ts';
-import { decodeCheckpoint, evaluateSplit, findTextTower, globalStepOf, makeConfig, openTextTower, requireTeacher, scoreScans, shareSteps, STAGES, TextCache, totalSteps, train, type Evaluation, type RunState, type StageName, type TrainConfig } from '../train/index.ts';
+import { decodeCheckpoint, evaluateSplit, findTextTower, globalStepOf, makeConfig, openTextTower, requireTeacher, scoreScans, shareSteps, STAGES, TextCache, totalSteps, train, type Evaluation, type RunState, type StageName, type TextTowerConfig, type TrainConfig } from '../train/index.ts';
 import { openCohortSession, openNodeEngine, type CohortSession, type CohortSource, type OpenedEngine } from './cohort-session.ts';
 import { Interrupted, interruptSignal } from './interrupt.ts';
 import { wholeNumber } from './options.ts';
@@ -162,7 +162,7 @@ async function openState({ engine }: OpenedEngine, config: RunConfig, flags: Tra
     if (state.config.head !== settings.head) throw new Error(`--init ${file}: has ${state.config.head} projection heads, this run ${settings.head}; give the same --head`);
     requireTeacher(first, state.teacher !== null);
     state.optimizer?.dispose();
-    if (state.config.textTower) settings.textTower = state.config.textTower;
+    if (state.config.textTower) useTower(settings, state.config.textTower);
     if (state.config.headRank !== undefined) settings.headRank = state.config.headRank;
     return { ...state, config: settings, optimizer: null, position: { stage: first, step: 0 } };
   }
@@ -171,13 +171,17 @@ async function openState({ engine }: OpenedEngine, config: RunConfig, flags: Tra
     const { folder, frozen } = config.textTower;
     const { bert, tokenizer, config: tower, unused } = await openTextTower(engine, nodeFiles, folder, frozen, openWeightFile);
     say(`text tower ${tower.name}: ${bert.parameterCount} parameters, ${tower.text.layers} layers of ${tower.text.width}, ${frozen ? 'frozen' : 'trained'}${unused.length ? `; left out of its file: ${brief(unused)}` : ''}`);
-    settings.textTower = tower;
-    settings.text.maxTokens = Math.min(settings.text.maxTokens, tower.text.maxPositions);
+    useTower(settings, tower);
     return { ...start, vocabulary: tokenizer.vocabTxt, tokenizer, textTower: bert };
   }
   const texts = cohort.scans.filter(({ split }) => split === 'train').map(({ report }) => report);
   const vocabulary = vocab ? new TextDecoder().decode(await nodeFiles.readFile(vocab)) : buildVocabulary([...texts, ...allLabelPrompts()], { minCount: 1 });
   return { ...start, vocabulary, tokenizer: loadTokenizer({ vocabTxt: vocabulary }) };
+}
+
+function useTower(settings: TrainConfig, tower: TextTowerConfig): void {
+  settings.textTower = tower;
+  settings.text.maxTokens = Math.min(settings.text.maxTokens, tower.text.maxPositions);
 }
 
 /** The first few of many names. */
