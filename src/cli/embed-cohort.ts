@@ -3,16 +3,16 @@
  * with. For retrieval, probes and statistics on machines without a GPU.
  */
 import { createHash } from 'node:crypto';
-import { LABELS, labelPrompts, openCohort, type CohortScan, type Cohort } from '../data/index.ts';
+import { formatCsv, LABELS, labelPrompts, openCohort, type CohortScan, type Cohort } from '../data/index.ts';
 import { presets, type CtLite } from '../model/index.ts';
 import type { DecodePool } from '../platform/node-decode-pool.ts';
 import { nodeFiles } from '../platform/node-files.ts';
 import type { Progress } from '../platform/progress.ts';
 import { embedReports, embedVolumes, encodePrompts, type RunState } from '../train/index.ts';
-import type { CohortSource } from './cohort-session.ts';
-import { writeCsv } from './csv-file.ts';
+import { cohortOptions, decodeJob, type CohortSource } from './cohort-session.ts';
 import { EmbeddingStore } from './embedding-store.ts';
 import { Interrupted } from './interrupt.ts';
+import { MOST_BAD } from './prepare-cohort.ts';
 import { packageVersion } from './versions.ts';
 
 export interface EmbedOptions {
@@ -37,8 +37,6 @@ export interface EmbedSummary {
   problems: string[];
 }
 
-/** More bad scans than this share stop the job: the cohort itself is then the problem. */
-const MOST_BAD = 0.1;
 const RECORD_FILE = 'embed.json';
 /** Reports a run of the text tower. */
 const REPORT_BATCH = 16;
@@ -51,7 +49,7 @@ export async function embedCohort(options: EmbedOptions): Promise<EmbedSummary> 
   const { out, state, which, split, source } = options;
   const model = state[which]!;
   const { latent } = presets[state.config.preset].head;
-  const cohort = await openCohort(nodeFiles, { ...source, seed: state.config.seed });
+  const cohort = await openCohort(nodeFiles, await cohortOptions(source, state.config.seed));
   const scans = cohort.scans.filter((scan) => split === 'all' || scan.split === split);
   if (!scans.length) throw new Error(`embed: the cohort has no scan in split "${split}"; choose another --split`);
   await nodeFiles.makeDirectory(out);
@@ -66,7 +64,7 @@ export async function embedCohort(options: EmbedOptions): Promise<EmbedSummary> 
   await volumes.finish(good.map(({ id }) => id));
   await texts.finish(index.map(({ id }) => id));
   const textRow = new Map(index.map(({ id }, row) => [id, row]));
-  await writeCsv(nodeFiles.join(out, 'volumes.csv'), [['row', 'id', 'patient', 'split', 'report_row'], ...good.map((scan, row) => [row, scan.id, scan.patientId, scan.split, textRow.get(reportKey(scan))!])]);
+  await writeCsv(nodeFiles.join(out, 'volumes.csv'), [['row', 'id', 'patient', 'split', 'report_row'], ...good.map((scan, row) => [row, scan.id, scan.patientId, scan.split, textRow.get(reportKey(scan)) ?? ''])]);
   await writeCsv(nodeFiles.join(out, 'texts.csv'), [['row', 'kind', 'id', 'text'], ...index.map(({ id, kind, text }, row) => [row, kind, id.slice(kind.length + 1), text])]);
   await writeRecord(out, { ...record, complete: true, volumes: good.length, texts: index.length, skipped });
   for (const store of [volumes, texts]) await store.removeParts();
@@ -91,7 +89,7 @@ async function embedScans(scans: Cohort['scans'], store: EmbeddingStore, model: 
     batch = [];
   };
   try {
-    for await (const { job, scan, error } of pool.stream(todo.map(({ id, path }) => ({ id, path, name: id, grid, antialias, ...(quality !== null && { quality }) })))) {
+    for await (const { job, scan, error } of pool.stream(todo.map((scan) => ({ id: scan.id, ...decodeJob(scan), grid, antialias, ...(quality !== null && { quality }) })))) {
       if (signal.aborted) throw new Interrupted('interrupted; the same command again goes on');
       if (error) {
         skipped.push({ id: job.id, reason: error.message });
@@ -125,7 +123,7 @@ interface TextRow {
 const reportKey = ({ reportId }: CohortScan): string => `report-${reportId}`;
 
 async function embedTexts(scans: readonly CohortScan[], store: EmbeddingStore, model: CtLite, { state, progress: start, signal }: EmbedOptions): Promise<TextRow[]> {
-  const reports = [...new Map(scans.map((scan) => [reportKey(scan), scan.report]))];
+  const reports = [...new Map(scans.filter(({ report }) => report !== '').map((scan) => [reportKey(scan), scan.report]))];
   const todo = reports.filter(([id]) => !store.has(id));
   const progress = start('embedding reports', reports.length, reports.length - todo.length);
   try {
@@ -199,6 +197,10 @@ function parseRecord(text: string, path: string): Partial<EmbedRecord> {
   } catch (cause) {
     throw new Error(`embed: ${path}: is not valid JSON; choose another --out, or remove the folder`, { cause });
   }
+}
+
+function writeCsv(path: string, rows: readonly (readonly (string | number)[])[]): Promise<void> {
+  return nodeFiles.writeFile(path, new TextEncoder().encode(formatCsv(rows.map((row) => row.map(String)))));
 }
 
 function writeRecord(out: string, record: EmbedRecord): Promise<void> {

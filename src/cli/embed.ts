@@ -6,17 +6,15 @@ import { nodeFiles } from '../platform/node-files.ts';
 import { nodeJpegWasm } from '../platform/node-jpeg.ts';
 import { createProgress } from '../platform/progress.ts';
 import { decodeCheckpoint } from '../train/index.ts';
-import { openNodeEngine } from './cohort-session.ts';
+import { cohortSource, openNodeEngine, withCohortFlags, type CohortSource } from './cohort-session.ts';
 import { embedCohort, type EmbedOptions } from './embed-cohort.ts';
 import { interruptSignal } from './interrupt.ts';
 import { wholeNumber } from './options.ts';
 import { findCheckpoint } from './run-folder.ts';
+import { print, say } from './terminal.ts';
 
-interface EmbedFlags {
+interface EmbedFlags extends CohortSource {
   checkpoint: string;
-  data: string;
-  reports?: string;
-  labels?: string;
   out: string;
   split: EmbedOptions['split'];
   model: 'student' | 'teacher';
@@ -25,12 +23,9 @@ interface EmbedFlags {
 }
 
 export function embedCommand(): Command {
-  return new Command('embed')
+  return withCohortFlags(new Command('embed'), true)
     .description('write the embeddings of a cohort\'s scans, reports and the label prompts as safetensors with CSV indices; run again to go on')
     .requiredOption('--checkpoint <path>', 'checkpoint.safetensors or a run folder')
-    .requiredOption('--data <folder>', 'scans, as train takes them')
-    .option('--reports <csv>', 'VolumeName with Findings_EN and Impressions_EN')
-    .option('--labels <csv>', 'VolumeName with the 18 labels as 0 and 1')
     .requiredOption('--out <folder>', 'folder of the embeddings')
     .addOption(new Option('--split <name>', 'which scans').choices(['train', 'validation', 'test', 'all']).default('all'))
     .addOption(new Option('--model <name>', 'student on JPEG input, or teacher on uncompressed').choices(['student', 'teacher']).default('student'))
@@ -43,7 +38,7 @@ async function runEmbed(flags: EmbedFlags): Promise<void> {
   const file = await findCheckpoint(flags.checkpoint);
   const signal = interruptSignal();
   const { engine, line } = await openNodeEngine(flags.adapter);
-  process.stderr.write(`${line}\n`);
+  say(line);
   initJpegCodec(nodeJpegWasm);
   const pool = openDecodePool();
   try {
@@ -52,12 +47,12 @@ async function runEmbed(flags: EmbedFlags): Promise<void> {
     if (!state[flags.model]) throw new Error(`${file}: holds no ${flags.model}; choose the other with --model`);
     const { volumes, texts, skipped, problems } = await embedCohort({
       out: flags.out, split: flags.split, which: flags.model, checkpoint: { file, bytes }, state, pool, signal,
-      source: { data: flags.data, ...(flags.reports && { reports: flags.reports }), ...(flags.labels && { labels: flags.labels }) },
+      source: cohortSource(flags),
       quality: flags.model === 'teacher' ? null : (flags.quality ?? state.config.quality),
       progress: (title, total, start) => createProgress({ title, total, start }),
     });
-    for (const problem of problems) process.stderr.write(`note: ${problem}\n`);
-    process.stdout.write(`${volumes} volumes and ${texts} texts in ${flags.out}${skipped.length ? `; ${skipped.length} scans could not be read, named in embed.json` : ''}\n`);
+    for (const problem of problems) say(`note: ${problem}`);
+    print(`${volumes} volumes and ${texts} texts in ${flags.out}${skipped.length ? `; ${skipped.length} scans could not be read, named in embed.json` : ''}`);
   } finally {
     await pool.close();
     engine.destroy();

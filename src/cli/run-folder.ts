@@ -74,7 +74,7 @@ export interface RunReport {
 export async function writeRunReport(run: RunReport): Promise<string> {
   const { folder, evaluation, baseline } = run;
   if (evaluation) {
-    const brief = (one: Evaluation): object => ({ mean: one.metrics.mean, meanInterval: one.intervals.mean, labels: one.metrics.labels.map(({ roc: _, ...label }, index) => ({ ...label, interval: one.intervals.labels[index] })) });
+    const brief = (one: Evaluation): object => ({ mean: one.metrics.mean, meanInterval: one.intervals.measures.auroc.mean, labels: one.metrics.labels.map(({ roc: _, ...label }, index) => ({ ...label, interval: one.intervals.measures.auroc.labels[index] })) });
     await nodeFiles.writeFile(nodeFiles.join(folder, 'evaluation.json'), json({ student: evaluation === baseline ? null : brief(evaluation), teacherUncompressed: baseline && brief(baseline) }));
   }
   const path = nodeFiles.join(folder, 'report.html');
@@ -140,7 +140,7 @@ async function sliceExamples(cohort: ReadableCohort, volumes: VolumeStore, { pre
       const zip = await encodeJpegVolume(raw, grid, { quality, source: scan.id });
       return {
         id: scan.id, raw: slice(raw), jpeg: slice(jpeg), shape: grid.shape, spacingMm: grid.spacingMm, quality,
-        rawFileBytes: (await stat(scan.path)).size, gridBytes: 2 * raw.length, jpegBytes: zip.length, psnrDb: psnr(raw, jpeg),
+        rawFileBytes: scan.part?.bytes ?? (await stat(scan.path)).size, gridBytes: 2 * raw.length, jpegBytes: zip.length, psnrDb: psnr(raw, jpeg),
       };
     }),
   );

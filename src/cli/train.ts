@@ -7,11 +7,12 @@ import { presets } from '../model/index.ts';
 import { nodeFiles } from '../platform/node-files.ts';
 import { createProgress } from '../platform/progress.ts';
 import { decodeCheckpoint, evaluateSplit, findTextTower, globalStepOf, makeConfig, openTextTower, requireTeacher, scoreScans, shareSteps, STAGES, TextCache, totalSteps, train, type Evaluation, type RunState, type StageName, type TextTowerConfig, type TrainConfig } from '../train/index.ts';
-import { openCohortSession, openNodeEngine, type CohortSession, type CohortSource, type OpenedEngine } from './cohort-session.ts';
+import { cohortSource, openCohortSession, openNodeEngine, withCohortFlags, type CohortSession, type CohortSource, type OpenedEngine } from './cohort-session.ts';
 import { Interrupted, interruptSignal } from './interrupt.ts';
 import { wholeNumber } from './options.ts';
 import { writePhantomCohort } from './phantom-cohort.ts';
 import { findCheckpoint, readRunConfig, removeLeftovers, writeRunConfig, writeRunReport, type RunConfig } from './run-folder.ts';
+import { print, say } from './terminal.ts';
 import { packageVersion } from './versions.ts';
 import { openWeightFile } from './weight-files.ts';
 
@@ -19,6 +20,8 @@ interface TrainFlags {
   data?: string;
   reports?: string;
   labels?: string;
+  columns?: string;
+  labelMap?: string;
   vocab?: string;
   textTower?: string;
   freezeText?: boolean;
@@ -41,16 +44,11 @@ interface TrainFlags {
   validationPatients: number;
 }
 
-const say = (text: string): void => void process.stderr.write(`${text}\n`);
-
 export function trainCommand(): Command {
-  return new Command('train')
+  return withCohortFlags(new Command('train'), false)
     .description('train, distil and evaluate CT-Lite; without --data on the phantom cohort, which it draws first')
-    .option('--data <folder>', 'scans (.nii.gz, .nii or prepared JPEG volumes): CT-RATE\'s layout, or any folder with --reports')
-    .option('--reports <csv>', 'VolumeName with Findings_EN and Impressions_EN')
-    .option('--labels <csv>', 'VolumeName with the 18 labels as 0 and 1')
     .option('--vocab <file>', 'BERT vocab.txt; default: words of the training reports')
-    .addOption(new Option('--text-tower <folder>', 'BERT or CXR-BERT from a Hugging Face folder: config.json, vocab.txt or tokenizer.json, model.safetensors').conflicts(['vocab', 'init']))
+    .addOption(new Option('--text-tower <folder>', 'BERT or CXR-BERT from a Hugging Face folder: config.json, vocab.txt or tokenizer.json, model.safetensors or pytorch_model.bin').conflicts(['vocab', 'init']))
     .option('--freeze-text', 'only read with the text tower; what it gives is kept on disk, so that it reads each text once')
     .option('--text-cache <folder>', 'where that is kept; default text-cache beside the run folder')
     .addOption(new Option('--preset <name>', 'size of the model').choices(Object.keys(presets)).default('tiny'))
@@ -109,7 +107,7 @@ async function newRun(flags: TrainFlags): Promise<{ folder: string; config: RunC
   if (flags.freezeText && !flags.textTower) throw new Error('--freeze-text: takes a text tower with weights; give --text-tower a Hugging Face folder (a run from --init keeps the tower of its checkpoint as it is)');
   if (flags.textTower) await findTextTower(nodeFiles, flags.textTower);
   const source: CohortSource = flags.data
-    ? { data: flags.data, ...(flags.reports && { reports: flags.reports }), ...(flags.labels && { labels: flags.labels }) }
+    ? cohortSource(flags)
     : { data: join('runs', `phantom-seed${flags.seed}-${flags.patients}+${flags.validationPatients}`) };
   const command = ['node train.js', ...process.argv.slice(2).filter((word, at) => !(at === 0 && word === 'train'))].join(' ');
   return { folder, config: { version: packageVersion('ct-lite') ?? 'unknown', command, startedAt, source, phantom: !flags.data, ...(flags.init && { init: flags.init }), ...(flags.vocab && { vocab: flags.vocab }), ...(flags.textTower && { textTower: { folder: flags.textTower, frozen: flags.freezeText ?? false } }), ...(flags.textCache && { textCache: flags.textCache }), train: trainConfig(flags) } };
@@ -136,6 +134,10 @@ async function openCohort(config: RunConfig, flags: TrainFlags, signal: AbortSig
     say(`phantom cohort: ${volumes} drawn volumes in ${config.source.data} (no patients; for trying the software)`);
   }
   const session = await openCohortSession(config.source, config.train.preset, config.train.seed, say, signal);
+  if (!config.train.text.labelPrompts && session.cohort.scans.every(({ report }) => report === '')) {
+    await session.pool.close();
+    throw new Error('train: the cohort has no reports; give --reports, or train on the prompts of the labels with --label-prompts');
+  }
   const count = (split: string): number => session.cohort.scans.filter((scan) => scan.split === split).length;
   say(`cohort ${session.cohort.name}: ${count('train')} train, ${count('validation')} validation, ${count('test')} test scans`);
   return session;
@@ -193,7 +195,8 @@ function brief(names: readonly string[]): string {
 async function openTextCache(state: RunState, folder: string): Promise<void> {
   const { textTower } = state.config;
   if (!textTower?.frozen) return;
-  state.textCache = await TextCache.open(textTower.text.width, { files: nodeFiles, folder, weights: textTower.weights });
+  state.textCache ??= new TextCache(state.textTower!);
+  await state.textCache.attach({ files: nodeFiles, folder, weights: textTower.weights });
   if (state.textCache.size) say(`${state.textCache.size} texts that the tower has read are in ${folder}`);
 }
 
@@ -225,7 +228,7 @@ async function finish(opened: OpenedEngine, state: RunState, session: CohortSess
   const evaluate = async (model: 'teacher' | 'student'): Promise<Evaluation | null> => {
     if (!state[model] || test.length === 0) return null;
     const options = { engine: opened.engine, model: state[model], tokenizer: state.tokenizer, volumes, shape: presets[settings.preset].grid.shape, batch: settings.batch, quality: model === 'teacher' ? null : settings.quality };
-    return evaluateSplit(await scoreScans(validation, options), await scoreScans(test, options), test, settings.seed, cohort.splitTooSmall ? 'the training scans' : 'the test split');
+    return evaluateSplit(await scoreScans(validation, options), await scoreScans(test, options), test.map(({ patientId }) => patientId), { seed: settings.seed }, cohort.splitTooSmall ? 'the training scans' : 'the test split');
   };
   const baseline = await evaluate('teacher');
   const evaluation = await evaluate('student');
@@ -244,8 +247,6 @@ async function finish(opened: OpenedEngine, state: RunState, session: CohortSess
 function summary({ metrics, intervals }: Evaluation): string {
   const { auroc, aurocLabels } = metrics.mean;
   if (auroc === null) return 'mean AUROC not measurable: no label has both classes';
-  const { mean } = intervals;
+  const { mean } = intervals.measures.auroc;
   return `mean AUROC ${auroc.toFixed(3)}${mean ? ` [${mean.low.toFixed(3)}, ${mean.high.toFixed(3)}] (95 % interval over patients)` : ''} over ${aurocLabels} labels`;
 }
-
-const print = (text: string): void => void process.stdout.write(`${text}\n`);

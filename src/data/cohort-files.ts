@@ -1,7 +1,7 @@
 /** Finding the scans and the tables of a cohort below a folder, and reading names. */
 import type { FileSystem } from './file-system.ts';
 
-const SCAN_ENDINGS = ['.nii.gz', '.nii', '.zip'] as const;
+const SCAN_ENDINGS = ['.nii.gz', '.nii', '.zip', '.npz'] as const;
 /** Deep enough for CT-RATE (dataset/train/train_1/train_1_a/…) inside a folder or two of one's own. */
 const MAX_DEPTH = 10;
 
@@ -13,6 +13,8 @@ export interface CohortFile {
 export interface CohortFiles {
   scans: CohortFile[];
   tables: CohortFile[];
+  /** Paths of tar archives. */
+  shards: string[];
 }
 
 /** File name without folder and without the ending of a scan or table: what scans and CSV rows are matched by. */
@@ -30,11 +32,12 @@ export function isScanName(name: string): boolean {
 
 /** Every scan and CSV below the folder in path order; hidden files (macOS leaves `._name` beside each) are passed over. */
 export async function findCohortFiles(fs: FileSystem, root: string): Promise<CohortFiles> {
-  const found: CohortFiles = { scans: [], tables: [] };
+  const found: CohortFiles = { scans: [], tables: [], shards: [] };
   await walk(fs, root, 0, found);
   const byPath = (a: CohortFile, b: CohortFile): number => (a.path < b.path ? -1 : a.path > b.path ? 1 : 0);
   found.scans.sort(byPath);
   found.tables.sort(byPath);
+  found.shards.sort();
   return found;
 }
 
@@ -45,6 +48,7 @@ async function walk(fs: FileSystem, directory: string, depth: number, found: Coh
     const path = fs.join(directory, entry.name);
     if (entry.kind === 'directory') await walk(fs, path, depth + 1, found);
     else if (isScanName(entry.name)) found.scans.push({ path, name: entry.name });
+    else if (entry.name.toLowerCase().endsWith('.tar')) found.shards.push(path);
     else if (entry.name.toLowerCase().endsWith('.csv')) found.tables.push({ path, name: entry.name });
   }
 }

@@ -4,17 +4,21 @@ import { isGzip } from './gunzip.ts';
 import { isJpeg } from './jpeg-header.ts';
 import { decodeJpegVolume, greyToHu, greyToValues, jpegRoundTrip } from './jpeg-volume.ts';
 import { isNiftiBytes, readNifti } from './nifti.ts';
+import { isNpz, readNpz } from './npz.ts';
 import { preprocess } from './preprocess.ts';
+import { applyMetadata, type ScanMetadata } from './scan-metadata.ts';
 import { HU_WINDOW } from './volume.ts';
 import type { CtVolume, InputGrid, Size3 } from './volume.ts';
 
-export type ScanFormat = 'nifti' | 'jpeg-volume';
+export type ScanFormat = 'nifti' | 'npz' | 'jpeg-volume';
 
 export interface DecodeScanOptions {
   /** [O] Average where the grid's spacing is over twice the scan's (see resample.ts); on unless switched off. */
   antialias?: boolean;
   /** Compress the input as JPEG of this quality and decode it again; absent: as the scan gives it. */
   quality?: number;
+  /** What a metadata table says, for what the file lacks (scan-metadata.ts). */
+  metadata?: ScanMetadata;
 }
 
 export interface DecodedScan {
@@ -27,7 +31,7 @@ export interface DecodedScan {
 }
 
 /**
- * Reads NIfTI (plain or gzipped) or a JPEG volume, told apart by content. A JPEG volume on another grid than the model's is
+ * Reads NIfTI (plain or gzipped), .npz or a JPEG volume, told apart by content. A JPEG volume on another grid than the model's is
  * resampled, with a warning.
  * @throws with the scan's name for anything else and for whatever its reader refuses.
  */
@@ -37,19 +41,20 @@ export async function decodeScan(
   grid: InputGrid,
   options: DecodeScanOptions = {},
 ): Promise<DecodedScan> {
-  const decoded = await decodeByFormat(bytes, name, grid, options.antialias ?? true);
+  const decoded = await decodeByFormat(bytes, name, grid, options.antialias ?? true, options.metadata);
   if (options.quality === undefined) return decoded;
   return { ...decoded, values: await jpegRoundTrip(decoded.values, grid.shape, options.quality), quality: options.quality };
 }
 
 /** The scan as a volume in HU at its own spacing, whatever its format. */
 export async function readScan(bytes: Uint8Array, name: string): Promise<CtVolume> {
-  return scanFormat(bytes, name) === 'nifti' ? readNifti(bytes, name) : readJpegVolume(bytes, name);
+  const format = scanFormat(bytes, name);
+  return format === 'jpeg-volume' ? readJpegVolume(bytes, name) : format === 'npz' ? readNpz(bytes, name) : readNifti(bytes, name);
 }
 
 /** @throws naming the scan and what it is instead, where it is neither NIfTI nor a ZIP. */
 export function scanFormat(bytes: Uint8Array, name: string): ScanFormat {
-  if (isZip(bytes)) return 'jpeg-volume';
+  if (isZip(bytes)) return isNpz(bytes) ? 'npz' : 'jpeg-volume';
   if (isGzip(bytes) || isNiftiBytes(bytes)) return 'nifti';
   const received = isJpeg(bytes)
     ? 'a single JPEG picture (an X-ray or one slice is no volume)'
@@ -61,11 +66,13 @@ export function scanFormat(bytes: Uint8Array, name: string): ScanFormat {
   throw new Error(`decodeScan: ${name}: a scan must be NIfTI (.nii, .nii.gz) or a JPEG volume (.zip), got ${received}`);
 }
 
-async function decodeByFormat(bytes: Uint8Array, name: string, grid: InputGrid, antialias: boolean): Promise<DecodedScan> {
-  if (scanFormat(bytes, name) === 'nifti') {
-    const volume = readNifti(bytes, name);
+async function decodeByFormat(bytes: Uint8Array, name: string, grid: InputGrid, antialias: boolean, metadata?: ScanMetadata): Promise<DecodedScan> {
+  const format = scanFormat(bytes, name);
+  if (format !== 'jpeg-volume') {
+    const read = format === 'npz' ? readNpz(bytes, name) : readNifti(bytes, name);
+    const volume = metadata ? applyMetadata(read, metadata) : read;
     const { values } = preprocess(volume, grid, { antialias });
-    return { values, warnings: [...volume.warnings, ...looksLikeChest(volume)], format: 'nifti', quality: null };
+    return { values, warnings: [...volume.warnings, ...looksLikeChest(volume)], format, quality: null };
   }
   const jpeg = await decodeJpegVolume(bytes, name);
   const decoded = { format: 'jpeg-volume', quality: jpeg.quality } as const;

@@ -1,7 +1,7 @@
 export { Bert, type TextBatch } from './bert.ts';
 export { loadBertWeights, parseBertConfig, type BertConfig, type BertWeightReport } from './bert-weights.ts';
 export { compressDenseHead, fullRank, rankKeeping, type CompressedHead } from './compress-head.ts';
-export { CtLite, FastProjectors, type CtLiteOptions } from './ct-lite.ts';
+export { CtLite, FastProjectors, type CtLiteOptions, type FrozenText } from './ct-lite.ts';
 export { ConvStemViT, type EncoderOutput, type VisionEncoder } from './encoder.ts';
 export * from './fast.ts';
 export { Initializer, Module } from './module.ts';

@@ -3,10 +3,13 @@ import { readFile } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { decodeScan } from '../data/index.ts';
 import type { DecodedScan, DecodeScanOptions, InputGrid } from '../data/index.ts';
+import { nodeFiles } from './node-files.ts';
 
 export interface DecodeJob extends DecodeScanOptions {
   path: string;
   grid: InputGrid;
+  /** Where the scan lies in the file, for one in an archive. */
+  part?: { offset: number; bytes: number };
   /** What errors call the scan; the file's name where not given. */
   name?: string;
 }
@@ -24,10 +27,10 @@ export const jobName = (job: DecodeJob): string => job.name ?? basename(job.path
 export async function decodeFile(job: DecodeJob): Promise<DecodedScan> {
   let bytes: Uint8Array;
   try {
-    bytes = await readFile(job.path);
+    bytes = job.part ? await nodeFiles.readPart!(job.path, job.part.offset, job.part.bytes) : await readFile(job.path);
   } catch (cause) {
     throw new Error(`decodeScan: ${jobName(job)}: the file cannot be read (${(cause as NodeJS.ErrnoException).code ?? (cause as Error).message})`, { cause });
   }
-  const { antialias, quality } = job;
-  return decodeScan(bytes, jobName(job), job.grid, { ...(antialias !== undefined && { antialias }), ...(quality !== undefined && { quality }) });
+  const { antialias, quality, metadata } = job;
+  return decodeScan(bytes, jobName(job), job.grid, { ...(antialias !== undefined && { antialias }), ...(quality !== undefined && { quality }), ...(metadata && { metadata }) });
 }

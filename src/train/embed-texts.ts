@@ -1,9 +1,8 @@
-import { noGrad } from '../autograd/index.ts';
 import type { Tokenizer } from '../data/index.ts';
 import type { CtLite } from '../model/index.ts';
 import type { TrainConfig } from './config.ts';
-import { normalizedRows } from './evaluate.ts';
-import { sentencesOf, tokenize } from './texts.ts';
+import { embedTexts, normalizedRows } from './evaluate.ts';
+import { sentencesOf } from './texts.ts';
 
 /**
  * L2-normalised embedding of each report [latent], of the texts that the model was trained on: of the report itself, or, where it was
@@ -11,11 +10,7 @@ import { sentencesOf, tokenize } from './texts.ts';
  */
 export async function embedReports(model: CtLite, tokenizer: Tokenizer, reports: readonly string[], { unit, maxTokens }: TrainConfig['text']): Promise<Float32Array[]> {
   const texts = reports.map((report) => (unit === 'report' ? [report] : orWhole(sentencesOf(report), report)));
-  const { engine } = model.logScale;
-  const vectors = await engine.scope(async () => {
-    const output = noGrad(() => model.encodeText(tokenize(tokenizer, texts.flat(), maxTokens)));
-    return normalizedRows((await output.toArray()) as Float32Array, texts.flat().length);
-  });
+  const vectors = await embedTexts(model, tokenizer, texts.flat(), maxTokens);
   let first = 0;
   return texts.map(({ length }) => {
     const own = vectors.slice(first, (first += length));

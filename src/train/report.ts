@@ -1,5 +1,5 @@
 /** The run's report: one HTML file that asks for nothing outside itself. */
-import type { AurocIntervals, Interval } from './bootstrap.ts';
+import type { Interval, MetricIntervals } from './bootstrap.ts';
 import type { EvaluationMetrics, LabelMetrics } from './metrics.ts';
 import { CHART_SCRIPT, chartPlace, forestPlot, rocFigure, type StepChart } from './report-charts.ts';
 import {
@@ -69,7 +69,7 @@ export interface ReportData {
   /** Mean AUROC on validation during the run; null where it was never measured. */
   validation: { steps: number[]; auroc: (number | null)[] } | null;
   /** null where the run did not evaluate. */
-  evaluation: { split: string; metrics: EvaluationMetrics; intervals: AurocIntervals } | null;
+  evaluation: { split: string; metrics: EvaluationMetrics; intervals: MetricIntervals } | null;
   slices: SliceExample[];
   /** The run's configuration, printed as JSON. */
   config: unknown;
@@ -93,7 +93,8 @@ function tiles({ evaluation, slices, run }: ReportData): Markup {
   const cells: Markup[] = [];
   if (evaluation) {
     const { metrics: { mean, labels }, intervals } = evaluation;
-    const interval = intervals.mean ? `95 % interval ${formatInterval(intervals.mean)}` : 'no interval';
+    const { mean: meanInterval } = intervals.measures.auroc;
+    const interval = meanInterval ? `95 % interval ${formatInterval(meanInterval)}` : 'no interval';
     cells.push(tile('Mean AUROC, by prompts', formatMeasure(mean.auroc), `${interval} · ${mean.aurocLabels} of ${labels.length} labels`));
     cells.push(tile('Mean weighted F1', formatMeasure(mean.classification?.weightedF1), `accuracy ${formatMeasure(mean.classification?.accuracy)} · precision ${formatMeasure(mean.classification?.precision)}`));
   }
@@ -165,14 +166,15 @@ function evaluationSections({ evaluation }: ReportData): Markup {
   if (!evaluation) return html`<section><h2>Evaluation</h2><p>This run did not evaluate.</p></section>`;
   const { split, metrics, intervals } = evaluation;
   const unmeasured = metrics.labels.filter(({ auroc }) => auroc === null);
-  const skips = intervals.labels.reduce((sum, interval) => sum + (interval?.skipped ?? 0), 0);
+  const { auroc } = intervals.measures;
+  const skips = auroc.labels.reduce((sum, interval) => sum + (interval?.skipped ?? 0), 0);
   return html`<section class="long"><h2>AUROC by label, ${split}</h2>
 <p class="hint">Zero-shot: “X is present.” against “X is not present.”, softmax over the two. Thresholds: the point of the validation ROC curve nearest to (0, 1). Intervals: ${intervals.resamples} bootstrap resamples of ${intervals.patients} patients, seed ${intervals.seed}, percentiles 2.5 and 97.5${
     skips > 0 ? html`; ${skips} times a label lacked a class in a resample and was left out of it` : ''}.</p>
 <div class="scroll"><table><caption>${metrics.labels.length} labels; supports are scans with and without the finding.</caption>
 <thead><tr><th scope="col">Label</th><th scope="col">With</th><th scope="col">Without</th><th scope="col">AUROC</th><th scope="col">95 % interval</th><th scope="col" class="forest">0 · chance · 1</th>
 <th scope="col">Threshold</th><th scope="col">Weighted F1</th><th scope="col">Accuracy</th><th scope="col">Precision</th></tr></thead>
-<tbody>${metrics.labels.map((label, at) => labelRow(label, intervals.labels[at] ?? null))}${meanRow(metrics, intervals.mean)}</tbody></table></div>
+<tbody>${metrics.labels.map((label, at) => labelRow(label, auroc.labels[at] ?? null))}${meanRow(metrics, auroc.mean)}</tbody></table></div>
 ${unmeasured.length > 0 && html`<p class="banner">${unmeasured.length} of ${metrics.labels.length} labels can't be measured on this split and are in no mean: ${unmeasured.map(({ label }) => label).join(', ')}.</p>`}</section>
 <section class="long"><h2>ROC curves, ${split}</h2><p class="hint">True positive rate (up) over false positive rate (right), both from 0 to 1. Dashed: chance. Dot: the validation threshold on this split.</p>
 <div class="rocs">${metrics.labels.map(rocFigure)}</div></section>`;

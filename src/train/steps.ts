@@ -1,12 +1,11 @@
 /** One optimisation step of each stage. */
 import { noGrad, ops, type Engine, type Tensor } from '../autograd/index.ts';
 import type { CohortScan } from '../data/index.ts';
-import { fastLoss, presets, type CtLite, type EncoderOutput } from '../model/index.ts';
+import { fastLoss, presets, type CtLite, type EncoderOutput, type TextBatch } from '../model/index.ts';
 import type { StageName, TrainConfig } from './config.ts';
 import type { RunState } from './run-state.ts';
 import { batchIndices, seededRandom, uniform } from './sampler.ts';
 import { learningRate } from './schedule.ts';
-import { TextCache } from './text-cache.ts';
 import { drawTexts, tokenize, type StepTexts } from './texts.ts';
 import type { VolumeStore } from './volumes.ts';
 
@@ -58,8 +57,8 @@ export async function runStep(engine: Engine, state: RunState, stage: StageName,
   const { steps, learningRate: peak } = config.stages[stage]!;
   const rate = learningRate(step, { peak, steps });
   return engine.scope(async () => {
-    const textFeatures = input.texts && (await frozenFeatures(engine, state, input.texts));
-    const { losses, recenter } = stageLosses(engine, state, stage, input, textFeatures);
+    const texts = input.texts && (await readTexts(state, stage === 'teacher' ? state.teacher! : state.student!, input.texts));
+    const { losses, recenter } = stageLosses(engine, state, stage, input, texts);
     await losses.loss!.backward();
     const norm = optimizer!.step(rate / peak);
     optimizer!.zeroGrad();
@@ -79,12 +78,14 @@ const leastToCenter = 4;
 /** A batch's mean is a noisy guess of the cohort's: after the first step the bias follows it slowly. */
 const centeringShare = 0.2;
 
-/** What a frozen text tower gives of the step's texts [J, width]; null where the tower is trained. */
-async function frozenFeatures(engine: Engine, state: RunState, { texts }: StepTexts): Promise<Tensor | null> {
-  const { config, textTower, tokenizer } = state;
-  if (!config.textTower?.frozen) return null;
-  state.textCache ??= new TextCache(textTower!.width);
-  return state.textCache.forward(engine, textTower!, tokenize(tokenizer, texts, config.text.maxTokens));
+interface ReadTexts {
+  /** What `CtLite.encodeText` takes. */
+  read: TextBatch | Tensor;
+  matches: Uint8Array;
+}
+
+async function readTexts({ config, tokenizer }: RunState, model: CtLite, { texts, matches }: StepTexts): Promise<ReadTexts> {
+  return { read: await model.readTexts(tokenize(tokenizer, texts, config.text.maxTokens)), matches };
 }
 
 interface StageLosses {
@@ -94,12 +95,12 @@ interface StageLosses {
   recenter: () => unknown;
 }
 
-function stageLosses(engine: Engine, state: RunState, stage: StageName, input: StepInput, textFeatures: Tensor | null): StageLosses {
+function stageLosses(engine: Engine, state: RunState, stage: StageName, input: StepInput, texts: ReadTexts | null): StageLosses {
   const { config, teacher, student } = state;
   const shape = [input.batch, 1, ...presets[config.preset].grid.shape];
   const upload = (values: Float32Array<ArrayBuffer>): Tensor => engine.tensor(values, shape);
   if (stage === 'teacher') {
-    const { loss, recenter } = contrastive(state, teacher!, teacher!.encodeImage(upload(input.raw!)).embedding, input.texts!, textFeatures);
+    const { loss, recenter } = contrastive(state, teacher!, teacher!.encodeImage(upload(input.raw!)).embedding, texts!);
     return { losses: { loss }, recenter };
   }
 
@@ -108,16 +109,16 @@ function stageLosses(engine: Engine, state: RunState, stage: StageName, input: S
   const losses: Record<string, Tensor> = {};
   if (target) Object.assign(losses, distillation(state, output, target));
   if (stage === 'fast') return { losses: { loss: losses.fast!, ...losses }, recenter: () => {} };
-  const { loss: sigLip, recenter } = contrastive(state, student!, (output as ReturnType<CtLite['encodeImage']>).embedding, input.texts!, textFeatures);
+  const { loss: sigLip, recenter } = contrastive(state, student!, (output as ReturnType<CtLite['encodeImage']>).embedding, texts!);
   const loss = target ? ops.add(sigLip, ops.mul(losses.fast!, config.fastWeight)) : sigLip;
   return { losses: { loss, sigLip, ...losses }, recenter };
 }
 
-function contrastive({ config, tokenizer, position }: RunState, model: CtLite, images: Tensor, { texts, matches }: StepTexts, textFeatures: Tensor | null): { loss: Tensor; recenter: () => unknown } {
-  const embeddings = textFeatures ? model.projectText(textFeatures) : model.encodeText(tokenize(tokenizer, texts, config.text.maxTokens));
+function contrastive({ position }: RunState, model: CtLite, images: Tensor, { read, matches }: ReadTexts): { loss: Tensor; recenter: () => unknown } {
+  const embeddings = model.encodeText(read);
   const loss = ops.sigLipLoss(images, embeddings, model.logScale, model.logitBias, { matches });
   const fresh = position.step === 0;
-  const enough = images.shape[0]! >= leastToCenter && texts.length >= leastToCenter;
+  const enough = images.shape[0]! >= leastToCenter && embeddings.shape[0]! >= leastToCenter;
   return { loss, recenter: () => (enough ? model.centerHeads(images, embeddings, fresh ? 1 : centeringShare) : undefined) };
 }
 

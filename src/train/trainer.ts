@@ -1,9 +1,10 @@
 /** The training loop: stages, validation, checkpoints, the metrics file; interruptible and exactly resumable. */
 import type { Engine } from '../autograd/index.ts';
-import type { Cohort, CohortScan, FileSystem } from '../data/index.ts';
+import { LABELS, type Cohort, type CohortScan, type FileSystem } from '../data/index.ts';
 import { presets } from '../model/index.ts';
 import { STAGES, totalSteps, type StageName } from './config.ts';
-import { evaluateSplit, scoreScans } from './evaluate.ts';
+import { scoreScans } from './evaluate.ts';
+import { evaluateLabels } from './metrics.ts';
 import { endStage, encodeCheckpoint, prepareStage, type RunState } from './run-state.ts';
 import { loadStep, runStep, type StepInput, type StepResult } from './steps.ts';
 import { sentenceFrequencies } from './texts.ts';
@@ -142,7 +143,7 @@ async function validate(engine: Engine, state: RunState, stage: StageName, scans
     model: isTeacher ? state.teacher! : state.student!,
     quality: isTeacher ? null : config.quality,
   });
-  const { mean } = evaluateSplit(scores, scores, scans, config.seed, 'validation').metrics;
+  const { mean } = evaluateLabels(LABELS, scores, scores, 'validation');
   host.onNote(`validation after step ${globalStepOf(state)} (${isTeacher ? 'teacher, uncompressed' : `student, JPEG ${config.quality}`}): mean AUROC ${mean.auroc?.toFixed(3) ?? 'not measurable'} on ${scans.length} scans`);
   return mean.auroc;
 }

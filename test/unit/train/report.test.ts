@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { bootstrapAuroc } from '../../../src/train/bootstrap.ts';
+import { bootstrapMetrics } from '../../../src/train/bootstrap.ts';
 import { evaluateLabels } from '../../../src/train/metrics.ts';
 import { renderReport, type ReportAssets, type ReportData } from '../../../src/train/report.ts';
 import { dataUri, escapeHtml, formatBytes, formatDuration } from '../../../src/train/report-html.ts';
@@ -28,7 +28,7 @@ function data(changes: Partial<ReportData> = {}): ReportData {
     },
     losses: [{ title: `Teacher ${EVIL}`, steps: [1, 2, 3], series: [{ name: EVIL, values: [3, null, 1.5] }] }],
     validation: { steps: [10, 20], auroc: [0.5, null] },
-    evaluation: { split: EVIL, metrics: evaluateLabels(labels, validation, test, EVIL), intervals: bootstrapAuroc(2, test, ['a', 'b', 'c'], { seed: 1 }) },
+    evaluation: { split: EVIL, metrics: evaluateLabels(labels, validation, test, EVIL), intervals: bootstrapMetrics(2, test, ['a', 'b', 'c'], [null, null], { seed: 1 }) },
     slices: [{
       id: EVIL, raw: { mime: 'image/png', bytes: Uint8Array.from([1, 2, 250]) }, jpeg: { mime: 'image/jpeg', bytes: Uint8Array.from([255, 216]) },
       shape: [16, 64, 64], spacingMm: [22.5, 5.625, 5.625], quality: 75, rawFileBytes: 40_000_000, gridBytes: 131_072, jpegBytes: 16_384, psnrDb: 36.25,
