@@ -6,7 +6,7 @@ import type { PresetName } from '../model/index.ts';
 import { presets } from '../model/index.ts';
 import { nodeFiles } from '../platform/node-files.ts';
 import { createProgress } from '../platform/progress.ts';
-import { decodeCheckpoint, evaluateSplit, globalStepOf, makeConfig, openTextTower, requireTeacher, scoreScans, shareSteps, STAGES, TextCache, totalSteps, train, TRAINABLE_PARTS, withTeacher, type Evaluation, type RunState, type StageName, type TeacherTargets, type TrainablePart, type TrainConfig } from '../train/index.ts';
+import { decodeCheckpoint, evaluateSplit, findTextTower, globalStepOf, makeConfig, openTextTower, requireTeacher, scoreScans, shareSteps, STAGES, TextCache, totalSteps, train, TRAINABLE_PARTS, withTeacher, type Evaluation, type RunState, type StageName, type TeacherTargets, type TextTowerConfig, type TrainablePart, type TrainConfig } from '../train/index.ts';
 import { cohortSource, openCohortSession, openNodeEngine, withCohortFlags, type CohortSession, type CohortSource, type OpenedEngine } from './cohort-session.ts';
 import { Interrupted, interruptSignal } from './interrupt.ts';
 import { wholeNumber } from './options.ts';
@@ -16,7 +16,7 @@ import { findCheckpoint, readRunConfig, removeLeftovers, writeRunConfig, writeRu
 import { print, say } from './terminal.ts';
 import { describeTeacher, openTargets } from './teacher.ts';
 import { packageVersion } from './versions.ts';
-import { openWeights } from './weight-files.ts';
+import { openWeightFile } from './weight-files.ts';
 
 export interface TrainFlags {
   data?: string;
@@ -54,7 +54,7 @@ export function trainCommand(): Command {
   return withCohortFlags(new Command('train'), false)
     .description('train, distil and evaluate CT-Lite; without --data on the phantom cohort, which it draws first')
     .option('--vocab <file>', 'BERT vocab.txt; default: words of the training reports')
-    .addOption(new Option('--text-tower <folder>', 'BERT or CXR-BERT from a Hugging Face folder: config.json, vocab.txt or tokenizer.json, model.safetensors').conflicts(['vocab', 'init']))
+    .addOption(new Option('--text-tower <folder>', 'BERT or CXR-BERT from a Hugging Face folder: config.json, vocab.txt or tokenizer.json, model.safetensors or pytorch_model.bin').conflicts(['vocab', 'init']))
     .option('--freeze-text', 'only read with the text tower; what it gives is kept on disk, so that it reads each text once')
     .option('--text-cache <folder>', 'where that is kept; default text-cache beside the run folder')
     .addOption(new Option('--preset <name>', 'size of the model').choices(Object.keys(presets)).default('tiny'))
@@ -134,6 +134,7 @@ async function newRun(flags: TrainFlags, given: (flag: keyof TrainFlags) => bool
   if (flags.teacher && flags.stage === 'teacher') throw new Error('train: --stage teacher trains a teacher, --teacher takes one; leave one of them out');
   if (flags.targets && !flags.teacher) throw new Error('train: --targets is where --teacher keeps what it computed; give --teacher too');
   if (flags.freezeText && !flags.textTower) throw new Error('--freeze-text: takes a text tower with weights; give --text-tower a Hugging Face folder (a run from --init keeps the tower of its checkpoint as it is)');
+  if (flags.textTower) await findTextTower(nodeFiles, flags.textTower);
   const source: CohortSource = flags.data
     ? cohortSource(flags)
     : { data: join('runs', `phantom-seed${flags.seed}-${flags.patients}+${flags.validationPatients}`) };
@@ -208,7 +209,7 @@ async function openState({ engine }: OpenedEngine, config: RunConfig, flags: Tra
     if (state.config.head !== settings.head) throw new Error(`--init ${file}: has ${state.config.head} projection heads, this run ${settings.head}; give the same --head`);
     requireTeacher(first, state.teacher !== null || settings.teacher !== undefined);
     state.optimizer?.dispose();
-    if (state.config.textTower) settings.textTower = state.config.textTower;
+    if (state.config.textTower) useTower(settings, state.config.textTower);
     if (state.config.headRank !== undefined) settings.headRank = state.config.headRank;
     if (settings.teacher) {
       state.teacher?.dispose();
@@ -220,15 +221,19 @@ async function openState({ engine }: OpenedEngine, config: RunConfig, flags: Tra
   const start = { config: settings, position: { stage: first, step: 0 }, teacher: null, student: null, projectors: null, optimizer: null };
   if (config.textTower) {
     const { folder, frozen } = config.textTower;
-    const { bert, tokenizer, config: tower, unused } = await openTextTower(engine, nodeFiles, folder, frozen, openWeights);
+    const { bert, tokenizer, config: tower, unused } = await openTextTower(engine, nodeFiles, folder, frozen, openWeightFile);
     say(`text tower ${tower.name}: ${bert.parameterCount} parameters, ${tower.text.layers} layers of ${tower.text.width}, ${frozen ? 'frozen' : 'trained'}${unused.length ? `; left out of its file: ${brief(unused)}` : ''}`);
-    settings.textTower = tower;
-    settings.text.maxTokens = Math.min(settings.text.maxTokens, tower.text.maxPositions);
+    useTower(settings, tower);
     return { ...start, vocabulary: tokenizer.vocabTxt, tokenizer, textTower: bert };
   }
   const texts = cohort.scans.filter(({ split }) => split === 'train').map(({ report }) => report);
   const vocabulary = vocab ? new TextDecoder().decode(await nodeFiles.readFile(vocab)) : buildVocabulary([...texts, ...allLabelPrompts()], { minCount: 1 });
   return { ...start, vocabulary, tokenizer: loadTokenizer({ vocabTxt: vocabulary }) };
+}
+
+function useTower(settings: TrainConfig, tower: TextTowerConfig): void {
+  settings.textTower = tower;
+  settings.text.maxTokens = Math.min(settings.text.maxTokens, tower.text.maxPositions);
 }
 
 /** The first few of many names. */
@@ -240,7 +245,8 @@ function brief(names: readonly string[]): string {
 async function openTextCache(state: RunState, folder: string): Promise<void> {
   const { textTower } = state.config;
   if (!textTower?.frozen) return;
-  state.textCache = await TextCache.open(textTower.text.width, { files: nodeFiles, folder, weights: textTower.weights });
+  state.textCache ??= new TextCache(state.textTower!);
+  await state.textCache.attach({ files: nodeFiles, folder, weights: textTower.weights });
   if (state.textCache.size) say(`${state.textCache.size} texts that the tower has read are in ${folder}`);
 }
 
