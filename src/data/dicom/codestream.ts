@@ -15,6 +15,9 @@ const SIZ = 0xff51;
 const COD = 0xff52;
 const SOT = 0xff90;
 const EOC = 0xffd9;
+/** Markers that may stand in a main header lie between. */
+const FIRST_MARKER = 0xff50;
+const LAST_MARKER = 0xff6f;
 const SIZ_BYTES = 38;
 const SOT_BYTES = 12;
 /** JP2 boxes before the codestream are shorter. */
@@ -22,6 +25,9 @@ const MAX_START = 1024;
 /** Tiles cost hundreds of bytes each before one is decoded; slices have one, or a few of 128 pixels and more. */
 const MAX_TILES = 4096;
 const MAX_LAYERS = 1024;
+const MAX_BITS = 16;
+/** One sample a pixel in both directions. */
+const NOT_SUBSAMPLED = 0x0101;
 const MAX_LEVELS = 32;
 /** Code blocks: sides of 4 to 1024, 4096 samples at most; the header has the exponents less two. */
 const MAX_BLOCK_EXPONENT = 8;
@@ -35,13 +41,16 @@ export function readCodestream(bytes: Uint8Array, where: string): Codestream {
   let start = 0;
   while (start < MAX_START && (short(start) !== SOC || short(start + 2) !== SIZ)) start++;
   const components = short(start + 40);
-  if (start + 44 > bytes.length || short(start + 4) !== SIZ_BYTES + 3 * components) throw fail('it does not begin with its size');
-  const [x1, y1, x0, y0, tileX, tileY] = [8, 12, 16, 20, 24, 28].map((at) => view.getUint32(start + at)) as [number, number, number, number, number, number];
-  const tiles = Math.ceil(x1 / tileX) * Math.ceil(y1 / tileY);
+  if (start + 45 > bytes.length || short(start + 4) !== SIZ_BYTES + 3 * components) throw fail('it does not begin with its size');
+  const [width, height, tileX, tileY] = [8, 12, 24, 28].map((at) => view.getUint32(start + at)) as [number, number, number, number];
+  const offsets = [16, 20, 32, 36].map((at) => view.getUint32(start + at));
+  if (offsets.some((offset) => offset !== 0)) throw fail('its picture or tiles do not begin at its corner');
+  if (components === 1 && ((bytes[start + 42]! & 0x7f) >= MAX_BITS || short(start + 43) !== NOT_SUBSAMPLED)) throw fail('its samples are none of a slice');
+  const tiles = Math.ceil(width / tileX) * Math.ceil(height / tileY);
   if (!(tiles >= 1 && tiles <= MAX_TILES)) throw fail(`tiles of ${tileX} × ${tileY}`);
   const tileParts = walkHeader(short, bytes, start + 2, fail);
   walkTileParts(short, view, tileParts, tiles, fail);
-  return { start, width: x1 - x0, height: y1 - y0, components };
+  return { start, width, height, components };
 }
 
 /** The main header's segments; gives where the first tile part starts. */
@@ -50,7 +59,7 @@ function walkHeader(short: (at: number) => number, bytes: Uint8Array, from: numb
   let at = from;
   for (; short(at) !== SOT; at += 2 + short(at + 2)) {
     const marker = short(at);
-    if (marker < 0xff30 || short(at + 2) < 2 || (marker === SIZ && at !== from)) throw fail(`no marker where one must be, at byte ${at}`);
+    if (marker < FIRST_MARKER || marker > LAST_MARKER || short(at + 2) < 2 || (marker === SIZ && at !== from)) throw fail(`no marker where one must be, at byte ${at}`);
     if (marker !== COD) continue;
     coding++;
     const [levels, across, down] = [bytes[at + 9]!, bytes[at + 10]! & 15, bytes[at + 11]! & 15];
