@@ -7,6 +7,9 @@ const room = (name: string, extra: object = {}) => ({
   test: { name, include: [`test/${name}/**/*.test.ts`], ...extra },
 });
 
+// A software adapter uses every core for one dispatch: files one after another, in one process, compile each pipeline once.
+const oneProcess = { fileParallelism: false, isolate: false, maxWorkers: 1, testTimeout: 120_000 };
+
 export default defineConfig({
   plugins: [viteWgsl],
   test: {
@@ -16,8 +19,9 @@ export default defineConfig({
     projects: [
       room('unit'),
       room('validate'),
-      // A software adapter uses every core for one dispatch: files one after another, in one process, compile each pipeline once.
-      room('gpu', { fileParallelism: false, isolate: false, maxWorkers: 1, testTimeout: 120_000 }),
+      room('gpu', oneProcess),
+      // Every op again on a device that binds so little that ordinary shapes are cut into pieces, against the same references.
+      { extends: true as const, test: { name: 'split', include: ['test/gpu/ops/**/*.test.ts'], env: { CT_LITE_BINDING_LIMIT: '4096' }, ...oneProcess } },
     ],
   },
 });

@@ -1,8 +1,8 @@
 // The gather convolution of conv3d.tiled, one output channel x 4 positions an invocation: for groups with fewer than 4 output
 // channels (depthwise convolution, the gradient of a one-channel input), where a tile over channels would compute padding.
-//   y[n, g, o, out_start + m·out_stride] = bias[g, o] + Σ_{t, c} weight[g, o, c, tap_start + t·tap_stride] · x[n, g, c, m·in_stride + in_base + t·in_step]
+//   y[n, g, o, m·out_step + out_offset] = bias[g, o] + Σ_{t, c} weight[g, o, c, tap_start + t·tap_stride] · x[n, g, c, m·in_stride + in_base + t·in_step]
 // x: [batch, groups, in_channels, in_volume]. weight: [groups, in_channels·out_channels, taps] with the two strides of the params.
-// bias: [groups, out_channels]. y: [batch, groups, out_channels, out_volume].
+// bias: [groups, out_channels]. y: [batch, groups, out_channels, out_extent].
 // A workgroup computes one output channel at 4·LANES positions, an invocation those at lane + LANES·j: the weights are the same for
 // the whole workgroup.
 override LANES: u32 = 32;
@@ -57,7 +57,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
       }
     }
   }
-  let y_at = (place.item * channels + channel) * params.out_volume + place.out_position;
+  let y_at = (place.item * channels + channel) * out_volume() + place.out_position;
   for (var j = 0u; j < 4u; j++) {
     if (wanted[j] < params.batch * volume) {
       y[y_at[j]] = sum[j];

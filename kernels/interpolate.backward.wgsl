@@ -1,9 +1,10 @@
 // Gradient of trilinear interpolation: dX[r, i] = Σ dY[r, o] · weight(o, i) over the outputs o that read input i.
-// dy: [rows, out_extent]. dx: [rows, in_extent]. A row is one channel of one batch item; axes D, Y, X are in x, y, z.
+// dy: [rows, out_count]. dx: [rows, in_count]: the parts from out_first and in_first on of volumes of out_extent and in_extent. A row
+// is one channel of one batch item; axes D, Y, X are in x, y, z.
 // One invocation an input: a gather, so deterministic and without atomics.
 override WORKGROUP_SIZE: u32 = 64;
 
-struct Params { in_extent: vec4u, out_extent: vec4u, rows: u32 }
+struct Params { in_extent: vec4u, in_first: vec4u, in_count: vec4u, out_extent: vec4u, out_first: vec4u, out_count: vec4u, rows: u32 }
 
 @group(0) @binding(0) var<storage, read> dy: array<f32>;
 @group(0) @binding(1) var<storage, read_write> dx: array<f32>;
@@ -29,11 +30,14 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
   let i = flat_workgroup(group, groups) * WORKGROUP_SIZE + lane;
   let extent = params.in_extent;
   let out = params.out_extent;
-  let volume = extent.x * extent.y * extent.z;
+  let part = params.in_count;
+  let volume = part.x * part.y * part.z;
   if (i >= params.rows * volume) {
     return;
   }
-  let at = vec3u(i % volume / (extent.y * extent.z), i / extent.z % extent.y, i % extent.z);
+  let at = params.in_first.xyz + vec3u(i % volume / (part.y * part.z), i / part.z % part.y, i % part.z);
+  let first = params.out_first.xyz;
+  let count = params.out_count;
   let depths = readers_of(at.x, extent.x, out.x);
   let lines = readers_of(at.y, extent.y, out.y);
   let columns = readers_of(at.z, extent.z, out.z);
@@ -48,9 +52,9 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
       if (weight_dh == 0.0) {
         continue;
       }
-      let line = ((i / volume * out.x + d) * out.y + h) * out.z;
+      let line = ((i / volume * count.x + d - first.x) * count.y + h - first.y) * count.z;
       for (var w = columns.x; w < columns.y; w++) {
-        sum += weight_dh * weight_of(at.z, w, extent.z, out.z) * dy[line + w];
+        sum += weight_dh * weight_of(at.z, w, extent.z, out.z) * dy[line + w - first.z];
       }
     }
   }

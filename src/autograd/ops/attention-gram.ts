@@ -1,7 +1,7 @@
 import backwardSource from '../../../kernels/attention-gram.backward.wgsl';
 import forwardSource from '../../../kernels/attention-gram.forward.wgsl';
 import symmetrizeSource from '../../../kernels/attention-gram.symmetrize.wgsl';
-import { defineKernel } from '../../engine/index.ts';
+import { defineKernel, type SplitAxis } from '../../engine/index.ts';
 import { checkDType, checkTensor, defineOp, runKernel } from '../op.ts';
 import { record } from '../tape.ts';
 import type { Tensor } from '../tensor.ts';
@@ -17,6 +17,10 @@ const forwardKernel = defineKernel({
   params: { batches: 'u32', tokens: 'u32', channels: 'u32', tiles: 'u32' },
   constants: { WORKGROUP_SIZE: 64 },
   workgroups: ({ batches, tiles }, { WORKGROUP_SIZE }) => Math.ceil((batches! * tiles!) / WORKGROUP_SIZE!),
+  split: ({ batches, tokens }): SplitAxis[] => [
+    { extent: batches!, bindings: { f: {}, m: {}, g: {} }, params: (_, count) => ({ batches: count }) },
+    { extent: tokens!, bindings: { f: { outer: batches! }, m: { outer: batches! } }, params: (_, count) => ({ tokens: count }), sums: ['g'] },
+  ],
 });
 
 const symmetrizeKernel = defineKernel({
@@ -27,6 +31,7 @@ const symmetrizeKernel = defineKernel({
   params: { batches: 'u32', channels: 'u32' },
   constants: { WORKGROUP_SIZE: 64 },
   workgroups: ({ batches, channels }, { WORKGROUP_SIZE }) => Math.ceil((batches! * channels! ** 2) / WORKGROUP_SIZE!),
+  slab: { param: 'batches', bindings: ['dg', 'd'] },
 });
 
 const backwardKernel = defineKernel({
@@ -37,6 +42,7 @@ const backwardKernel = defineKernel({
   params: { rows: 'u32', channels: 'u32' },
   constants: { WORKGROUP_SIZE: 64 },
   workgroups: ({ rows }) => rows!,
+  slab: { param: 'rows', bindings: ['f', 'm', 'h', 'dm'] },
 });
 
 /**

@@ -6,9 +6,11 @@ import singleSource from '../../../kernels/conv3d.single.wgsl';
 import tiledSource from '../../../kernels/conv3d.tiled.wgsl';
 import { check, defineKernel, formatShape, type KernelSpec, type ParamType, type Shape } from '../../engine/index.ts';
 import { checkDType, checkTensor, defineOp, runKernel } from '../op.ts';
+import { innermost } from '../split-axes.ts';
 import { record } from '../tape.ts';
 import { Tensor } from '../tensor.ts';
 import { columnSum } from './column-sum.ts';
+import { channelTile, gatherAxes, packAxes, weightGradientAxes } from './conv3d-axes.ts';
 
 /** One number for each of the axes D, Y, X. */
 export type Triple = readonly [number, number, number];
@@ -36,8 +38,7 @@ interface Geometry {
   dilation: Triple;
 }
 
-const channelTile = 8; // output channels that an invocation of the tiled kernels computes,
-const laneTile = 4; // at so many positions or columns
+const laneTile = 4; // positions or columns at which an invocation of the tiled kernels computes `channelTile` output channels
 const minTiledChannels = 4; // below this half of a tile would be padding
 const weightGradientWorkgroups = 512; // enough to occupy a large GPU; more only adds partial sums
 
@@ -49,15 +50,15 @@ const gatherParams: Record<string, ParamType> = {
   positions: 'vec4i',
   tap_count: 'vec4i',
   tap_stride: 'vec4i',
-  out_stride: 'vec4i',
+  out_extent: 'vec4i',
+  out_step: 'vec4i',
+  out_offset: 'vec4i',
   batch: 'u32',
   groups: 'u32',
   in_channels: 'u32',
   out_channels: 'u32',
   taps: 'u32',
   tap_start: 'u32',
-  out_start: 'u32',
-  out_volume: 'u32',
   has_bias: 'u32',
   weight_in_stride: 'u32',
   weight_out_stride: 'u32',
@@ -76,6 +77,7 @@ const tiledKernel = defineKernel({
   params: gatherParams,
   constants: { LANES: 32 },
   workgroups: gatherWorkgroups(channelTile, laneTile),
+  split: (params) => gatherAxes(params, true),
 });
 
 const singleKernel = defineKernel({
@@ -86,6 +88,7 @@ const singleKernel = defineKernel({
   params: gatherParams,
   constants: { LANES: 32 },
   workgroups: gatherWorkgroups(1, laneTile),
+  split: (params) => gatherAxes(params, false),
 });
 
 const packWeightKernel = defineKernel({
@@ -97,6 +100,7 @@ const packWeightKernel = defineKernel({
   constants: { WORKGROUP_SIZE: 64 },
   workgroups: ({ groups, in_channels, out_channels, taps }, { WORKGROUP_SIZE }) =>
     Math.ceil((groups! * Math.ceil(out_channels! / channelTile) * channelTile * in_channels! * taps!) / WORKGROUP_SIZE!),
+  split: packAxes,
 });
 
 const weightParams: Record<string, ParamType> = {
@@ -127,6 +131,7 @@ const backwardWeightKernel = defineKernel({
   params: weightParams,
   constants: { LANES: 8 },
   workgroups: weightGradientWorkgroupsOf(channelTile, laneTile),
+  split: weightGradientAxes,
 });
 
 const backwardWeightSingleKernel = defineKernel({
@@ -137,6 +142,7 @@ const backwardWeightSingleKernel = defineKernel({
   params: weightParams,
   constants: { LANES: 32 },
   workgroups: weightGradientWorkgroupsOf(1, 1),
+  split: weightGradientAxes,
 });
 
 const backwardBiasKernel = defineKernel({
@@ -148,6 +154,7 @@ const backwardBiasKernel = defineKernel({
   constants: { WORKGROUP_SIZE: 64 },
   workgroups: ({ rows }) => rows!,
   slab: { param: 'rows', bindings: ['dy', 'd_bias'] },
+  split: ({ columns }) => [{ ...innermost('columns', columns!, 'dy'), sums: ['d_bias'] }],
 });
 
 /**
@@ -188,9 +195,9 @@ function runForward(x: Tensor, weight: Tensor, bias: Tensor | null, y: Tensor, g
     tap_count: vector(kernel),
     tap_stride: vector(flatStrides(kernel)),
     tap_start: 0,
-    out_stride: vector(flatStrides(outExtent)),
-    out_start: 0,
-    out_volume: product(outExtent),
+    out_extent: vector(outExtent),
+    out_step: [1, 1, 1, 0],
+    out_offset: [0, 0, 0, 0],
   });
 }
 
@@ -222,9 +229,9 @@ function inputGradient(dY: Tensor, weight: Tensor, geometry: Geometry): Tensor {
           tap_count: vector(axes.map(({ tapCount }) => tapCount)),
           tap_stride: vector(flatStrides(kernel).map((size, axis) => size * axes[axis]!.tapStep)),
           tap_start: flatStrides(kernel).reduce((sum, size, axis) => sum + size * axes[axis]!.firstTap, 0),
-          out_stride: vector(flatStrides(inExtent).map((size, axis) => size * geometry.stride[axis]!)),
-          out_start: flatStrides(inExtent).reduce((sum, size, axis) => sum + size * axes[axis]!.offset, 0),
-          out_volume: product(inExtent),
+          out_extent: vector(inExtent),
+          out_step: vector(geometry.stride),
+          out_offset: vector(axes.map(({ offset }) => offset)),
         });
       }
     }

@@ -7,7 +7,7 @@ import { defineKernel } from '../../engine/index.ts';
 import { checkDType, checkTensor, defineOp, runKernel } from '../op.ts';
 import { record } from '../tape.ts';
 import type { Tensor } from '../tensor.ts';
-import { columnSum, rowChunks } from './column-sum.ts';
+import { chunkedAxes, columnSum, rowChunks } from './column-sum.ts';
 
 export interface LayerNormOptions {
   /** Added to the variance. Default 1e-5, as PyTorch's. */
@@ -56,6 +56,7 @@ const backwardAffineKernel = defineKernel({
   params: { rows: 'u32', columns: 'u32', rows_per_chunk: 'u32', chunks: 'u32' },
   constants: { WORKGROUP_SIZE: 64 },
   workgroups: ({ columns, chunks }, { WORKGROUP_SIZE }) => Math.ceil((columns! * chunks!) / WORKGROUP_SIZE!),
+  split: (params) => chunkedAxes(params, ['x', 'dy'], ['mean', 'rstd'], ['d_weight', 'd_bias']),
 });
 
 /**
