@@ -17,6 +17,14 @@ override LANES: u32 = 32;
 
 #include "include/flat-index.wgsl"
 
+// What the sum over input channels is added to: the bias, or the sum over the channels before.
+fn start_of(channel: u32, at: u32) -> f32 {
+  if (params.accumulate == 1u) {
+    return y[at];
+  }
+  return bias[channel * params.has_bias];
+}
+
 @compute @workgroup_size(LANES)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) lane: u32) {
   let workgroup = flat_workgroup(group, groups);
@@ -35,7 +43,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
   let in_volume = u32(params.in_extent.x * params.in_extent.y * params.in_extent.z);
   let x_start = (place.item * params.groups + g) * params.in_channels * in_volume;
   let weight_start = g * params.in_channels * params.out_channels * params.taps + channel % params.out_channels * params.weight_out_stride + params.tap_start;
-  var sum = vec4f(bias[channel * params.has_bias]);
+  var sum = vec4f();
   for (var d = 0; d < params.tap_count.x; d++) {
     let in_d = place.first_d + d * params.in_step.x;
     let inside_d = vec4u(in_d) < vec4u(u32(params.in_extent.x)); // negative positions wrap to large ones
@@ -60,7 +68,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
   let y_at = (place.item * channels + channel) * out_volume() + place.out_position;
   for (var j = 0u; j < 4u; j++) {
     if (wanted[j] < params.batch * volume) {
-      y[y_at[j]] = sum[j];
+      y[y_at[j]] = start_of(channel, y_at[j]) + sum[j];
     }
   }
 }

@@ -19,16 +19,23 @@ override LANES: u32 = 32;
 
 #include "include/flat-index.wgsl"
 
+// What the sum over input channels is added to: the bias, or the sum over the channels before.
+fn start_of(channel: u32, at: u32) -> f32 {
+  if (params.accumulate == 1u) {
+    return y[at];
+  }
+  return bias[channel * params.has_bias];
+}
+
 fn store(channel_in_group: u32, g: u32, place: Place, used: vec4<bool>, sums: vec4f) {
   if (channel_in_group >= params.out_channels) {
     return;
   }
   let channel = g * params.out_channels + channel_in_group;
-  let value = sums + bias[channel * params.has_bias];
   let at = (place.item * params.groups * params.out_channels + channel) * out_volume() + place.out_position;
   for (var j = 0u; j < 4u; j++) {
     if (used[j]) {
-      y[at[j]] = value[j];
+      y[at[j]] = start_of(channel, at[j]) + sums[j];
     }
   }
 }

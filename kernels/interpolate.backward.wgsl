@@ -25,6 +25,13 @@ fn readers_of(i: u32, in_extent: u32, out_extent: u32) -> vec2u {
   return vec2u(select(max(first, 1u) - 1u, 0u, i == 0u), min(last, out_extent - 1u) + 1u);
 }
 
+// Those of them that dy holds.
+fn readers_in_part(at: vec3u, axis: u32) -> vec2u {
+  let first = params.out_first[axis];
+  let readers = readers_of(at[axis], params.in_extent[axis], params.out_extent[axis]);
+  return vec2u(max(readers.x, first), min(readers.y, first + params.out_count[axis]));
+}
+
 @compute @workgroup_size(WORKGROUP_SIZE)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) lane: u32) {
   let i = flat_workgroup(group, groups) * WORKGROUP_SIZE + lane;
@@ -38,9 +45,9 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
   let at = params.in_first.xyz + vec3u(i % volume / (part.y * part.z), i / part.z % part.y, i % part.z);
   let first = params.out_first.xyz;
   let count = params.out_count;
-  let depths = readers_of(at.x, extent.x, out.x);
-  let lines = readers_of(at.y, extent.y, out.y);
-  let columns = readers_of(at.z, extent.z, out.z);
+  let depths = readers_in_part(at, 0u);
+  let lines = readers_in_part(at, 1u);
+  let columns = readers_in_part(at, 2u);
   var sum = 0.0;
   for (var d = depths.x; d < depths.y; d++) {
     let weight_d = weight_of(at.x, d, extent.x, out.x);

@@ -21,6 +21,7 @@ struct Params {
   causal: u32, // key j is visible to query i where j ≤ i + diagonal
   diagonal: i32, // 0 unless the rows are a part of all queries or keys
   has_bias: u32,
+  resume: u32, // forward: 1 goes on from the y and stats of the keys before these
   scale: f32,
 }
 

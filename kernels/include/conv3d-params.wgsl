@@ -17,6 +17,7 @@ struct Params {
   taps: u32, // of the whole kernel
   tap_start: u32,
   has_bias: u32,
+  accumulate: u32, // 1: adds to y, which holds the sum over other input channels
   weight_in_stride: u32, // only conv3d.single, which reads the weight as it is
   weight_out_stride: u32,
 }

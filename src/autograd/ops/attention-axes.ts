@@ -12,9 +12,9 @@ interface Rows {
 
 /**
  * The axes of an attention kernel: batches, heads, queries and keys. `sums` names the outputs whose rows are sums over queries or over
- * keys: their pieces are added up. The forward pass cannot be cut along keys: its softmax runs over them.
+ * keys: their pieces are added up. Along keys the forward pass goes on from piece to piece, as within one.
  */
-export function attentionAxes(params: Numbers, { byQuery, byKey }: Rows, sums: { queries?: readonly string[]; keys?: readonly string[] }): SplitAxis[] {
+export function attentionAxes(params: Numbers, { byQuery, byKey }: Rows, sums: { queries?: readonly string[]; keys?: readonly string[] } = {}): SplitAxis[] {
   const { pairs, queries, keys, diagonal } = params as Record<'pairs' | 'queries' | 'keys' | 'diagonal', number>;
   const strides = params.bias_stride as unknown as Four;
   const heads = strides[0] || strides[1] ? params.heads! : 1; // only the bias tells heads from batches
@@ -32,14 +32,13 @@ export function attentionAxes(params: Numbers, { byQuery, byKey }: Rows, sums: {
     params: (first, count) => ({ queries: count, diagonal: diagonal + first, ...narrowed(2, queries, count) }),
     sums: sums.queries ?? [],
   });
-  if (!sums.keys) return axes;
-  const alongKeys: SplitAxis = {
+  axes.push({
     extent: keys,
     bindings: { ...layouts(byKey, { outer: pairs }), ...bias(3) },
-    params: (first, count) => ({ keys: count, diagonal: diagonal - first, ...narrowed(3, keys, count) }),
-    sums: sums.keys,
-  };
-  return [...axes, alongKeys];
+    params: (first, count) => ({ keys: count, diagonal: diagonal - first, resume: first > 0 ? 1 : params.resume!, ...narrowed(3, keys, count) }),
+    sums: sums.keys ?? [],
+  });
+  return axes;
 }
 
 /** The axes of the bias gradient: those that the bias has cut its gradient, along the others the pieces are added up. */

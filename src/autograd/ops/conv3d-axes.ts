@@ -21,7 +21,7 @@ function outside(extent: readonly number[], axis: number): number {
 
 /**
  * The axes of a gather convolution: items, groups, output positions along D, Y and X (with the input positions that they read), and
- * output channels of a single group. `packed` says which of the two layouts the weight has.
+ * the channels of a single group. `packed` says which of the two layouts the weight has.
  */
 export function gatherAxes(params: Numbers, packed: boolean): SplitAxis[] {
   const { batch, groups, in_channels, out_channels, has_bias } = params as Record<'batch' | 'groups' | 'in_channels' | 'out_channels' | 'has_bias', number>;
@@ -35,22 +35,33 @@ export function gatherAxes(params: Numbers, packed: boolean): SplitAxis[] {
     ...[0, 1, 2].map((axis) => positionAxis(params, axis, batch * groups * in_channels, batch * groups * out_channels)),
   ];
   if (groups > 1) return axes;
-  const weight = packed ? blocksOf(out_channels) : { inner: params.weight_out_stride! };
-  axes.push({
-    extent: out_channels,
-    unit: packed ? channelTile : 1,
-    bindings: { weight, ...(has_bias && { bias: {} }), y: { outer: batch } },
-    params: (_, count) => ({ out_channels: count, ...(packed ? {} : narrowedWeight(params, 'weight_out_stride', out_channels, count)) }),
-  });
-  return axes;
+  return [
+    ...axes,
+    {
+      extent: out_channels,
+      unit: packed ? channelTile : 1,
+      bindings: { weight: packed ? blocksOf(out_channels) : { inner: params.weight_out_stride! }, ...(has_bias && { bias: {} }), y: { outer: batch } },
+      params: (_, count) => ({ out_channels: count, ...(packed ? {} : narrowedWeight(params, 'weight_out_stride', out_channels, count)) }),
+    },
+    {
+      extent: in_channels,
+      bindings: { x: { outer: batch }, weight: { inner: packed ? channelTile : params.weight_in_stride! } },
+      params: (first, count) => ({
+        in_channels: count,
+        accumulate: first > 0 ? 1 : params.accumulate!,
+        ...(packed ? {} : narrowedWeight(params, 'weight_in_stride', in_channels, count)),
+      }),
+    },
+  ];
 }
 
 function positionAxis(params: Numbers, axis: number, inRows: number, outRows: number): SplitAxis {
   const [inExtent, outExtent] = [vectorOf(params, 'in_extent'), vectorOf(params, 'out_extent')];
-  const [extent, base, stride, outStep] = [inExtent, vectorOf(params, 'in_base'), vectorOf(params, 'in_stride'), vectorOf(params, 'out_step')].map((vector) => vector[axis]!) as [number, number, number, number];
+  const [base, stride, outStep, outOffset] = ['in_base', 'in_stride', 'out_step', 'out_offset'].map((name) => vectorOf(params, name)[axis]!) as [number, number, number, number];
+  const extent = inExtent[axis]!;
   const reads = { stride, base, step: vectorOf(params, 'in_step')[axis]!, taps: vectorOf(params, 'tap_count')[axis]! };
   const read = (first: number, count: number): readonly [number, number] => readWindow(first, count, extent, reads);
-  const written = (first: number, count: number): readonly [number, number] => [first * outStep, Math.min(count * outStep, outExtent[axis]! - first * outStep)];
+  const written = (first: number, count: number): readonly [number, number] => [first * outStep + outOffset, (count - 1) * outStep + 1];
   return {
     extent: vectorOf(params, 'positions')[axis]!,
     bindings: {
@@ -62,6 +73,7 @@ function positionAxis(params: Numbers, axis: number, inRows: number, outRows: nu
       in_extent: withComponent(params, 'in_extent', axis, read(first, count)[1]),
       in_base: withComponent(params, 'in_base', axis, base + first * stride - read(first, count)[0]),
       out_extent: withComponent(params, 'out_extent', axis, written(first, count)[1]),
+      out_offset: withComponent(params, 'out_offset', axis, 0),
     }),
   };
 }

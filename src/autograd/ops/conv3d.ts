@@ -4,7 +4,7 @@ import backwardWeightSource from '../../../kernels/conv3d.backward-weight.wgsl';
 import packWeightSource from '../../../kernels/conv3d.pack-weight.wgsl';
 import singleSource from '../../../kernels/conv3d.single.wgsl';
 import tiledSource from '../../../kernels/conv3d.tiled.wgsl';
-import { check, defineKernel, formatShape, type KernelSpec, type ParamType, type Shape } from '../../engine/index.ts';
+import { check, defineKernel, formatShape, sizeOf, type KernelSpec, type ParamType, type Shape } from '../../engine/index.ts';
 import { checkDType, checkTensor, defineOp, runKernel } from '../op.ts';
 import { innermost } from '../split-axes.ts';
 import { record } from '../tape.ts';
@@ -60,6 +60,7 @@ const gatherParams: Record<string, ParamType> = {
   taps: 'u32',
   tap_start: 'u32',
   has_bias: 'u32',
+  accumulate: 'u32',
   weight_in_stride: 'u32',
   weight_out_stride: 'u32',
 };
@@ -187,6 +188,7 @@ function runForward(x: Tensor, weight: Tensor, bias: Tensor | null, y: Tensor, g
     ...gather.params,
     batch,
     has_bias: bias ? 1 : 0,
+    accumulate: 0,
     in_extent: vector(inExtent),
     in_stride: vector(stride),
     in_base: vector(before.map((zeros) => -zeros)),
@@ -221,6 +223,7 @@ function inputGradient(dY: Tensor, weight: Tensor, geometry: Geometry): Tensor {
           ...gather.params,
           batch,
           has_bias: 0,
+          accumulate: 0,
           in_extent: vector(outExtent),
           in_stride: [1, 1, 1, 0],
           in_base: vector(axes.map(({ base }) => base)),
@@ -297,9 +300,10 @@ function weightGradient(x: Tensor, dY: Tensor, geometry: Geometry): Tensor {
   const rows = batch * outExtent[0] * outExtent[1];
   const [channelsEach, columnsEach] = tiled ? [channelTile, laneTile] : [1, 1];
   const workgroupsPerChunk = groups * Math.ceil(outChannels / channelsEach) * Math.ceil(columns / (columnsEach * plan.constants!.LANES!));
-  const rowsPerChunk = Math.ceil(rows / Math.min(rows, Math.ceil(weightGradientWorkgroups / workgroupsPerChunk)));
-  const chunks = Math.ceil(rows / rowsPerChunk);
   const shape = [groups * outChannels, inChannels, ...kernel];
+  const mostChunks = Math.max(1, Math.floor(x.engine.device.bindingLimit / (4 * sizeOf(shape)))); // all partial sums are bound at once
+  const rowsPerChunk = Math.ceil(rows / Math.min(rows, mostChunks, Math.ceil(weightGradientWorkgroups / workgroupsPerChunk)));
+  const chunks = Math.ceil(rows / rowsPerChunk);
   const parts = x.engine.empty([chunks, ...shape]);
   runKernel(plan, { x, dy: dY, d_weight: parts }, {
     in_extent: vector(inExtent),

@@ -1,6 +1,6 @@
 import backwardSource from '../../../kernels/interpolate.backward.wgsl';
 import forwardSource from '../../../kernels/interpolate.forward.wgsl';
-import { check, defineKernel, formatShape, sizeOf, type KernelSpec, type ParamType, type Shape } from '../../engine/index.ts';
+import { check, defineKernel, formatShape, sizeOf, type KernelSpec, type ParamType, type Shape, type SplitAxis } from '../../engine/index.ts';
 import { checkDType, defineOp, runKernel } from '../op.ts';
 import { volumeAxes } from '../split-axes.ts';
 import { record } from '../tape.ts';
@@ -34,6 +34,18 @@ function readersOf(first: number, last: number, axis: number, params: Record<str
   return [Math.max(from, 0), Math.min(Math.floor(((2 * last + 3) * outExtent) / (2 * inExtent)) + 1, outExtent - 1)];
 }
 
+/** Outputs of an axis: each piece gives what its part of dY adds to dX. */
+function outputAxis(params: Record<string, number>, axis: number): SplitAxis {
+  const { out_first: starts, out_count: counts } = params as unknown as Record<'out_first' | 'out_count', number[]>;
+  const replaced = (vector: number[], value: number): number[] => vector.map((other, k) => (k === axis ? value : other));
+  return {
+    extent: counts[axis]!,
+    bindings: { dy: { outer: params.rows! * sizeOf(counts.slice(0, axis)) } },
+    params: (first, count) => ({ out_first: replaced(starts, starts[axis]! + first), out_count: replaced(counts, count) }),
+    sums: ['dx'],
+  };
+}
+
 function extentsOf(params: Record<string, number>, axis: number): [number, number] {
   return [params.in_extent, params.out_extent].map((extent) => (extent as unknown as number[])[axis]!) as [number, number];
 }
@@ -59,7 +71,7 @@ const backwardKernel = defineKernel({
   constants: { WORKGROUP_SIZE: 64 },
   workgroups: oneInvocationFor('in_count'),
   slab: { param: 'rows', bindings: ['dy', 'dx'] },
-  split: (values) => volumeAxes(values, { name: 'in', binding: 'dx' }, { name: 'out', binding: 'dy' }, readersOf),
+  split: (values) => volumeAxes(values, { name: 'in', binding: 'dx' }, { name: 'out', binding: 'dy' }, readersOf).concat([0, 1, 2].map((axis) => outputAxis(values, axis))),
 });
 
 /**

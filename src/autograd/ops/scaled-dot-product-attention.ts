@@ -34,7 +34,7 @@ const maxHeadDim = 128;
 /** Rows up to this many share workgroups between (batch, head) pairs; see PACKED in include/attention.wgsl. */
 const packedRows = 32;
 
-const params = { bias_stride: 'vec4u', pairs: 'u32', heads: 'u32', queries: 'u32', keys: 'u32', vecs: 'u32', causal: 'u32', diagonal: 'i32', has_bias: 'u32', scale: 'f32' } as const;
+const params = { bias_stride: 'vec4u', pairs: 'u32', heads: 'u32', queries: 'u32', keys: 'u32', vecs: 'u32', causal: 'u32', diagonal: 'i32', has_bias: 'u32', resume: 'u32', scale: 'f32' } as const;
 const constants = { WORKGROUP_SIZE: 64, PACKED: 0, UNROLLED: 0 };
 
 /**
@@ -62,12 +62,12 @@ const headKernels: HeadKernels[] = [16, 24, 32, 64, maxHeadDim].map((headDim) =>
     });
   return {
     headDim,
-    forward: kernel('forward', forwardSource, ['q', 'k', 'v', 'bias'], ['y', 'stats'], 'queries', (params) => attentionAxes(params, { byQuery: ['q', 'y', 'stats'], byKey: ['k', 'v'] }, {})),
+    forward: kernel('forward', forwardSource, ['q', 'k', 'v', 'bias'], ['y', 'stats'], 'queries', (params) => attentionAxes(params, { byQuery: ['q', 'y', 'stats'], byKey: ['k', 'v'] })),
     backwardQuery: kernel('backward-query', backwardQuerySource, ['q', 'k', 'v', 'bias', 'dy', 'row'], ['dq'], 'queries', (params) =>
       attentionAxes(params, { byQuery: ['q', 'dy', 'row', 'dq'], byKey: ['k', 'v'] }, { keys: ['dq'] }),
     ),
     backwardKeyValue: kernel('backward-key-value', backwardKeyValueSource, ['q', 'k', 'v', 'bias', 'dy', 'row'], ['dk', 'dv'], 'keys', (params) =>
-      attentionAxes(params, { byQuery: ['q', 'dy', 'row'], byKey: ['k', 'v', 'dk', 'dv'] }, { queries: ['dk', 'dv'], keys: [] }),
+      attentionAxes(params, { byQuery: ['q', 'dy', 'row'], byKey: ['k', 'v', 'dk', 'dv'] }, { queries: ['dk', 'dv'] }),
     ),
   };
 });
@@ -137,6 +137,7 @@ export const scaledDotProductAttention = defineOp('scaledDotProductAttention', (
     causal: Number(causal),
     diagonal: 0,
     has_bias: Number(bias !== null),
+    resume: 0,
     scale,
   };
   const UNROLLED = Number(!isSoftware);
