@@ -21,7 +21,7 @@ export default defineConfig({
       room('validate'),
       room('gpu', oneProcess),
       // Every op again on a device that binds so little that ordinary shapes are cut into pieces, against the same references.
-      { extends: true as const, test: { name: 'split', include: ['test/gpu/ops/**/*.test.ts'], env: { CT_LITE_BINDING_LIMIT: '5120' }, ...oneProcess } },
+      { extends: true as const, test: { name: 'split', include: ['test/gpu/ops/**/*.test.ts', 'test/gpu/model/fast.test.ts'], env: { CT_LITE_BINDING_LIMIT: '5120' }, ...oneProcess } },
     ],
   },
 });

@@ -105,43 +105,37 @@ function alignedPositions(axis: SplitAxis, views: Views): number {
   return step;
 }
 
-interface Part {
-  view: BufferView;
-  /** Present where the part was copied out: puts it back. */
-  paste?: () => void;
-}
-
 function runPiece(device: Device, kernel: Kernel, views: Views, params: Params, constants: Constants, axis: SplitAxis, first: number, count: number): void {
-  const sums = first > 0 ? (axis.sums ?? []) : [];
-  const part: Views = { ...views };
-  const parts: Part[] = [];
-  for (const name of Object.keys(axis.bindings)) {
-    check(name in views, kernel.label, () => `splits "${name}", which it does not bind`);
-    if (!isCut(axis, views, name)) continue;
-    const taken = takePart(device, axis, views, name, first, count);
-    part[name] = taken.view;
-    if (taken.paste) parts.push({ ...taken, paste: kernel.outputs.includes(name) ? taken.paste : () => {} });
-  }
-  for (const name of sums) part[name] = allocate(device, views[name]!.bytes);
-  runPieces(device, kernel, part, { ...params, ...axis.params(first, count) }, constants);
-  for (const name of sums) {
-    addInto(device, part[name]!, views[name]!);
-    device.pool.release(part[name]!.buffer);
-  }
-  for (const { view, paste } of parts) {
-    paste!();
-    device.pool.release(view.buffer);
-  }
+  for (const name of Object.keys(axis.bindings)) check(name in views, kernel.label, () => `splits "${name}", which it does not bind`);
+  withLoans(device, (lend) => {
+    const part: Views = { ...views };
+    const after: (() => void)[] = [];
+    for (const name of Object.keys(axis.bindings)) {
+      if (!isCut(axis, views, name)) continue;
+      const { view, paste } = takePart(device, axis, views, name, first, count, lend);
+      part[name] = view;
+      if (paste && kernel.outputs.includes(name)) after.push(paste);
+    }
+    for (const name of first > 0 ? (axis.sums ?? []) : []) {
+      const summand = (part[name] = lend(views[name]!.bytes));
+      after.push(() => addInto(device, summand, views[name]!));
+    }
+    runPieces(device, kernel, part, { ...params, ...axis.params(first, count) }, constants);
+    for (const finish of after) finish();
+  });
 }
 
-/** One piece's part of a binding: in place where it is a single stretch, else a copy. Outputs are copied too: a kernel may write a part of its part. */
-function takePart(device: Device, axis: SplitAxis, views: Views, name: string, first: number, count: number): Part {
+/**
+ * One piece's part of a binding: in place where it is a single stretch, else a copy and how to put it back. Parts of outputs hold
+ * their values too: a kernel may write only some of its part, or add to it.
+ */
+function takePart(device: Device, axis: SplitAxis, views: Views, name: string, first: number, count: number, lend: Lend): { view: BufferView; paste?: () => void } {
   const view = views[name]!;
   const { rows, bytes, extent } = rowsOf(axis, views, name);
   const [start, length] = axis.bindings[name]!.window?.(first, count) ?? [first, count];
   const offset = view.offset + start * bytes;
   if (rows === 1) return { view: { buffer: view.buffer, offset, bytes: length * bytes } };
-  const copy = allocate(device, rows * length * bytes);
+  const copy = lend(rows * length * bytes);
   const inPlace = { buffer: view.buffer, offset, stride: extent * bytes };
   const compact = { buffer: copy.buffer, offset: 0, stride: length * bytes };
   copyRows(device, inPlace, compact, rows, length * bytes);
@@ -152,18 +146,29 @@ function takePart(device: Device, axis: SplitAxis, views: Views, name: string, f
 function runAligned(device: Device, kernel: Kernel, views: Views, params: Params, constants: Constants): void {
   const astray = Object.keys(views).filter((name) => views[name]!.offset % storageAlignment !== 0);
   if (!astray.length) return device.run(kernel, views, params, constants);
-  const bound = { ...views };
-  for (const name of astray) {
-    bound[name] = allocate(device, views[name]!.bytes);
-    device.copy(views[name]!, bound[name]!);
-  }
-  device.run(kernel, bound, params, constants);
-  for (const name of astray) {
-    if (kernel.outputs.includes(name)) device.copy(bound[name]!, views[name]!);
-    device.pool.release(bound[name]!.buffer);
-  }
+  withLoans(device, (lend) => {
+    const bound = { ...views };
+    for (const name of astray) {
+      bound[name] = lend(views[name]!.bytes);
+      device.copy(views[name]!, bound[name]!);
+    }
+    device.run(kernel, bound, params, constants);
+    for (const name of astray) if (kernel.outputs.includes(name)) device.copy(bound[name]!, views[name]!);
+  });
 }
 
-function allocate(device: Device, bytes: number): BufferView {
-  return { buffer: device.pool.allocate(bytes, device.currentOp), offset: 0, bytes };
+type Lend = (bytes: number) => BufferView;
+
+/** Runs `work` with buffers of the pool that go back when it ends: what was recorded with them runs before what others record later. */
+function withLoans(device: Device, work: (lend: Lend) => void): void {
+  const lent: BufferView[] = [];
+  try {
+    work((bytes) => {
+      const view = { buffer: device.pool.allocate(bytes, device.currentOp), offset: 0, bytes };
+      lent.push(view);
+      return view;
+    });
+  } finally {
+    for (const { buffer } of lent) device.pool.release(buffer);
+  }
 }
