@@ -11,6 +11,8 @@ import { record } from '../tape.ts';
 import { Tensor } from '../tensor.ts';
 import { columnSum } from './column-sum.ts';
 import { channelTile, gatherAxes, packAxes, weightGradientAxes } from './conv3d-axes.ts';
+import { copyAlongAxis } from './copy-along-axis.ts';
+import { sliceOf } from './slice.ts';
 
 /** One number for each of the axes D, Y, X. */
 export type Triple = readonly [number, number, number];
@@ -204,10 +206,41 @@ function runForward(x: Tensor, weight: Tensor, bias: Tensor | null, y: Tensor, g
 }
 
 /**
+ * dX. With a stride every phase writes a few rows of all of dX, so a dX above the binding limit is made slab by slab along D, each
+ * from the part of dY that reaches it: the kernels' own pieces would copy it once a phase.
+ */
+function inputGradient(dY: Tensor, weight: Tensor, geometry: Geometry): Tensor {
+  const { batch, groups, inChannels, inExtent, outExtent, kernel, stride, before, dilation } = geometry;
+  const { engine } = dY;
+  const shape = [batch, groups * inChannels, ...inExtent];
+  const slab = Math.floor((engine.device.bindingLimit * inExtent[0]) / (4 * sizeOf(shape)));
+  if (slab >= inExtent[0] || slab === 0 || product(stride) === 1) return inputGradientByPhases(dY, weight, geometry);
+  const dX = engine.empty(shape);
+  for (let first = 0; first < inExtent[0]; first += slab) {
+    const count = Math.min(slab, inExtent[0] - first);
+    const lowest = Math.ceil((first + before[0] - (kernel[0] - 1) * dilation[0]) / stride[0]);
+    const start = Math.min(Math.max(lowest, 0), outExtent[0] - 1);
+    const end = Math.max(Math.min(Math.floor((first + count - 1 + before[0]) / stride[0]) + 1, outExtent[0]), start + 1);
+    const part = {
+      ...geometry,
+      inExtent: [count, inExtent[1], inExtent[2]] as const,
+      outExtent: [end - start, outExtent[1], outExtent[2]] as const,
+      before: [before[0] + first - start * stride[0], before[1], before[2]] as const,
+    };
+    const rows = end - start === outExtent[0] ? dY.alias() : sliceOf(dY, 2, start, end);
+    const dPart = inputGradientByPhases(rows, weight, part);
+    copyAlongAxis(dPart, dX, 2, count, 0, first);
+    rows.dispose();
+    dPart.dispose();
+  }
+  return dX;
+}
+
+/**
  * dX as a gather: input positions with the same remainder by the stride (a phase) read the same taps, so each phase is a
  * convolution of dY with stride 1 and every `step`-th tap. The phases tile dX: each element is written once.
  */
-function inputGradient(dY: Tensor, weight: Tensor, geometry: Geometry): Tensor {
+function inputGradientByPhases(dY: Tensor, weight: Tensor, geometry: Geometry): Tensor {
   const { engine } = dY;
   const { batch, groups, inChannels, outChannels, inExtent, outExtent, kernel } = geometry;
   const taps = product(kernel);
