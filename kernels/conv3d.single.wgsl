@@ -17,14 +17,6 @@ override LANES: u32 = 32;
 
 #include "include/flat-index.wgsl"
 
-// What the sum over input channels is added to: the bias, or the sum over the channels before.
-fn start_of(channel: u32, at: u32) -> f32 {
-  if (params.accumulate == 1u) {
-    return y[at];
-  }
-  return bias[channel * params.has_bias];
-}
-
 @compute @workgroup_size(LANES)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) lane: u32) {
   let workgroup = flat_workgroup(group, groups);

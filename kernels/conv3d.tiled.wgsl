@@ -19,14 +19,6 @@ override LANES: u32 = 32;
 
 #include "include/flat-index.wgsl"
 
-// What the sum over input channels is added to: the bias, or the sum over the channels before.
-fn start_of(channel: u32, at: u32) -> f32 {
-  if (params.accumulate == 1u) {
-    return y[at];
-  }
-  return bias[channel * params.has_bias];
-}
-
 fn store(channel_in_group: u32, g: u32, place: Place, used: vec4<bool>, sums: vec4f) {
   if (channel_in_group >= params.out_channels) {
     return;

@@ -15,9 +15,7 @@ struct Params { m: u32, n: u32, k: u32, batch: u32, splits: u32, k_per_split: u3
 
 #include "include/flat-index.wgsl"
 
-fn bias_at(column: u32) -> f32 {
-  return select(0.0, bias[column * params.has_bias], params.has_bias == 1u);
-}
+#include "include/matmul-bias.wgsl"
 
 fn store_row(row: u32, column: vec4u, start: u32, sums: vec4f) {
   if (row >= params.m) {

@@ -48,9 +48,7 @@ fn load_tiles(lane: u32, first_row: u32, first_column: u32, first_k: u32, end_k:
   }
 }
 
-fn bias_at(column: u32) -> f32 {
-  return select(0.0, bias[column * params.has_bias], params.has_bias == 1u);
-}
+#include "include/matmul-bias.wgsl"
 
 fn store_row(row: u32, column: u32, start: u32, sums: vec4f) {
   if (row >= params.m) {

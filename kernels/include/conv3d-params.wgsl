@@ -45,3 +45,11 @@ fn place_of(flat: vec4u, volume: u32) -> Place {
 fn out_volume() -> u32 {
   return u32(params.out_extent.x * params.out_extent.y * params.out_extent.z);
 }
+
+// What the sum over input channels is added to: the bias, or the sum over the channels before.
+fn start_of(channel: u32, at: u32) -> f32 {
+  if (params.accumulate == 1u) {
+    return y[at];
+  }
+  return bias[channel * params.has_bias];
+}
