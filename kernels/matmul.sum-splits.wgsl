@@ -12,7 +12,6 @@ struct Params { splits: u32, count: u32, n: u32, has_bias: u32, slope: f32 }
 
 #include "include/flat-index.wgsl"
 #include "include/matmul-epilogue.wgsl"
-
 #include "include/matmul-bias.wgsl"
 
 @compute @workgroup_size(WORKGROUP_SIZE)

@@ -28,13 +28,23 @@ export function addInto(device: Device, x: BufferView, y: BufferView): void {
  * same device gives the same bits. Throws OutOfMemoryError where no axis makes an oversized binding smaller.
  */
 export function runPieces(device: Device, kernel: Kernel, views: Views, params: Params, constants?: Constants): void {
+  if (canBind(device, views)) return device.run(kernel, views, params, constants);
   const large = Object.keys(views).filter((name) => views[name]!.bytes > device.bindingLimit);
-  const axis = large.length ? chooseAxis(kernel, views, params, large) : null;
+  const axis = chooseAxis(kernel, views, params, large);
   if (!axis) return runAligned(device, kernel, views, params, constants);
   const count = piecePositions(axis, views, large, device.bindingLimit);
   for (let first = 0; first < axis.extent; first += count) {
     runPiece(device, kernel, views, params, constants, axis, first, Math.min(count, axis.extent - first));
   }
+}
+
+/** The ordinary case, decided before anything is allocated for the others. */
+function canBind(device: Device, views: Views): boolean {
+  for (const name in views) {
+    const { bytes, offset } = views[name]!;
+    if (bytes > device.bindingLimit || offset % storageAlignment !== 0) return false;
+  }
+  return true;
 }
 
 /** The axis that the most oversized bindings have; of equals one whose parts are single stretches; of those the first. */
@@ -145,7 +155,6 @@ function takePart(device: Device, axis: SplitAxis, views: Views, name: string, f
 /** Runs a kernel on views that may start anywhere: those at offsets that cannot be bound are copied. */
 function runAligned(device: Device, kernel: Kernel, views: Views, params: Params, constants: Constants): void {
   const astray = Object.keys(views).filter((name) => views[name]!.offset % storageAlignment !== 0);
-  if (!astray.length) return device.run(kernel, views, params, constants);
   withLoans(device, (lend) => {
     const bound = { ...views };
     for (const name of astray) {
