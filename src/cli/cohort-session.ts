@@ -33,6 +33,8 @@ export interface CohortSource {
   data: string;
   reports?: string;
   labels?: string;
+  /** JSON file that names the tables' columns. */
+  columns?: string;
 }
 
 export interface ReadableCohort extends Cohort {

@@ -4,12 +4,12 @@
  *
  * `compressed/` sorts before `hu/`: where both are there, a reader of the whole folder takes the JPEG volumes.
  */
-import { stat } from 'node:fs/promises';
-import { encodeJpegVolume, initJpegCodec, LABELS, openCohort, toHuInt16, writeNiftiGz } from '../data/index.ts';
+import { encodeJpegVolume, formatCsv, initJpegCodec, LABELS, openCohort, toHuInt16, writeNiftiGz } from '../data/index.ts';
 import type { CohortScan, DecodedScan, InputGrid } from '../data/index.ts';
 import { openDecodePool } from '../platform/node-decode-pool.ts';
 import { nodeFiles } from '../platform/node-files.ts';
 import { nodeJpegWasm } from '../platform/node-jpeg.ts';
+import { scanBytes } from '../platform/node-scan.ts';
 import { createProgress } from '../platform/progress.ts';
 
 export interface PrepareCohortOptions {
@@ -89,7 +89,7 @@ export async function prepareCohort(options: PrepareCohortOptions): Promise<Prep
   const good = cohort.scans.filter(({ id }) => !bad.has(id));
   await writeTables(out, good, '.zip');
   if (keepHu) await writeTables(nodeFiles.join(out, HU_FOLDER), good, '.nii.gz');
-  const sizes = await Promise.all(good.map(async ({ id, path }) => [(await stat(path)).size, (await stat(volumePath(out, id))).size] as const));
+  const sizes = await Promise.all(good.map(async ({ id, path }) => [await scanBytes(path), await scanBytes(volumePath(out, id))] as const));
   return {
     prepared: good.length,
     skipped,
@@ -115,22 +115,18 @@ async function writeScan({ out, grid, quality, keepHu }: PrepareCohortOptions, i
 
 async function writeTables(folder: string, scans: readonly CohortScan[], ending: string): Promise<void> {
   const reports = scans.map(({ id, patientId, report }) => [`${id}${ending}`, patientId, report]);
-  await nodeFiles.writeFile(nodeFiles.join(folder, 'reports.csv'), csv([['VolumeName', 'PatientID', 'Findings_EN'], ...reports]));
+  await nodeFiles.writeFile(nodeFiles.join(folder, 'reports.csv'), utf8(formatCsv([['VolumeName', 'PatientID', 'Findings_EN'], ...reports])));
   const labels = scans.flatMap(({ id, patientId, labels: values }) => (values ? [[`${id}${ending}`, patientId, ...[...values].map(String)]] : []));
-  if (labels.length > 0) await nodeFiles.writeFile(nodeFiles.join(folder, 'labels.csv'), csv([['VolumeName', 'PatientID', ...LABELS], ...labels]));
+  if (labels.length > 0) await nodeFiles.writeFile(nodeFiles.join(folder, 'labels.csv'), utf8(formatCsv([['VolumeName', 'PatientID', ...LABELS], ...labels])));
 }
 
-/** RFC 4180 with line feeds. */
-function csv(rows: readonly (readonly string[])[]): Uint8Array {
-  const field = (value: string): string => (/[",\n\r]/.test(value) ? `"${value.replaceAll('"', '""')}"` : value);
-  return new TextEncoder().encode(`${rows.map((row) => row.map(field).join(',')).join('\n')}\n`);
-}
+const utf8 = (text: string): Uint8Array => new TextEncoder().encode(text);
 
 /** What the volumes in a folder were made with: one folder holds one grid and one quality. */
 async function checkRecord({ out, preset, grid, antialias, quality }: PrepareCohortOptions): Promise<void> {
   const path = nodeFiles.join(out, RECORD_FILE);
   const record = `${JSON.stringify({ preset, grid, antialias, quality }, null, 2)}\n`;
-  if (!(await nodeFiles.exists(path))) return nodeFiles.writeFile(path, new TextEncoder().encode(record));
+  if (!(await nodeFiles.exists(path))) return nodeFiles.writeFile(path, utf8(record));
   const found = new TextDecoder().decode(await nodeFiles.readFile(path));
   if (found !== record) {
     const short = (text: string): string => text.replace(/\s+/g, ' ').trim();

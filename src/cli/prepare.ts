@@ -20,7 +20,7 @@ interface PrepareFlags {
 export function prepareCommand(): Command {
   return new Command('prepare')
     .description('compress scans to JPEG volumes that train, eval and predict read; run again to go on')
-    .requiredOption('--data <folder>', 'folder with the scans (.nii, .nii.gz), anywhere below it')
+    .requiredOption('--data <folder>', 'folder with the scans (.nii, .nii.gz, folders or .zip of DICOM slices), anywhere below it')
     .option('--reports <csv>', 'reports; without it, those found below the folder')
     .option('--labels <csv>', 'labels; without it, those found below the folder')
     .addOption(new Option('--preset <name>', 'whose input grid').choices(Object.keys(presets)).default('tiny'))

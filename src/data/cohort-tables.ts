@@ -17,10 +17,10 @@ export interface LabelRow {
   patientId: string | null;
 }
 
-const VOLUME_COLUMNS = ['VolumeName', 'Volume', 'FileName', 'File', 'Scan', 'AccessionNo'];
+export const VOLUME_COLUMNS = ['VolumeName', 'Volume', 'FileName', 'File', 'Scan', 'AccessionNo', 'NoteAcc_DEID', 'VolumeAcc_DEID'];
 const FINDINGS_COLUMNS = ['Findings_EN', 'Findings', 'report_text', 'Report', 'Text'];
 const IMPRESSION_COLUMNS = ['Impressions_EN', 'Impression_EN', 'Impressions', 'Impression'];
-const PATIENT_COLUMNS = ['PatientID', 'Patient_ID', 'Patient'];
+export const PATIENT_COLUMNS = ['PatientID', 'Patient_ID', 'Patient', 'MRN_DEID'];
 /** CT-RATE writes this where a section of the report is empty; it is no finding. */
 const EMPTY_SECTION = /^not given\.?$/i;
 

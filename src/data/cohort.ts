@@ -6,7 +6,7 @@
  * files lie, a flat folder of prepared JPEG volumes included.
  */
 import { findCohortFiles, parseCtRateName, scanId } from './cohort-files.ts';
-import type { CohortFile } from './cohort-files.ts';
+import type { CohortFile, CohortScanFile } from './cohort-files.ts';
 import { firstFew, isLabelTable, isReportTable, readLabels, readReports } from './cohort-tables.ts';
 import type { LabelRow, ReportRow } from './cohort-tables.ts';
 import { readCsv } from './csv.ts';
@@ -16,7 +16,7 @@ import { MIN_PATIENTS, splitPatients, textId } from './splits.ts';
 import type { Split } from './splits.ts';
 
 export interface CohortScan {
-  /** File name without its endings: train_1_a_1. */
+  /** File name without its endings: train_1_a_1. Of a DICOM series, its folder's name. */
   id: string;
   /** All scans of a patient share one split. */
   patientId: string;
@@ -66,7 +66,7 @@ export async function openCohort(fs: FileSystem, options: OpenCohortOptions): Pr
   if (!(await fs.exists(data))) throw new Error(`openCohort: ${data}: the folder is missing; give the folder with the scans`);
   const files = await findCohortFiles(fs, data);
   if (files.scans.length === 0) {
-    throw new Error(`openCohort: ${data}: no scan is found (.nii, .nii.gz or JPEG-volume .zip); give the folder with the scans`);
+    throw new Error(`openCohort: ${data}: no scan is found (.nii, .nii.gz, a folder or .zip of DICOM slices, or a JPEG-volume .zip); give the folder with the scans`);
   }
   const problems: string[] = [];
   const { reports, labels } = await readTables(fs, options, files.tables, problems);
@@ -125,11 +125,13 @@ function merge<T>(maps: Map<string, T>[]): Map<string, T> {
   return new Map(maps.flatMap((map) => [...map]));
 }
 
-function matchScans(files: CohortFile[], reports: Map<string, ReportRow>, labels: Map<string, LabelRow>, problems: string[]): UnsplitScan[] {
+function matchScans(files: CohortScanFile[], reports: Map<string, ReportRow>, labels: Map<string, LabelRow>, problems: string[]): UnsplitScan[] {
   const scans = new Map<string, UnsplitScan>();
   const withoutReport: string[] = [];
   const doubled: string[] = [];
-  for (const { path, name } of files) {
+  for (const file of files) {
+    // Below a folder that the reports name, all DICOM belongs to that scan.
+    const { path, name } = file.folders?.find((folder) => reports.has(scanId(folder.name))) ?? file;
     const id = scanId(name);
     const row = reports.get(id);
     if (!row || row.text === '') {
@@ -137,7 +139,7 @@ function matchScans(files: CohortFile[], reports: Map<string, ReportRow>, labels
       continue;
     }
     if (scans.has(id)) {
-      doubled.push(id);
+      if (scans.get(id)!.path !== path) doubled.push(id);
       continue;
     }
     const label = labels.get(id);
@@ -151,7 +153,7 @@ function matchScans(files: CohortFile[], reports: Map<string, ReportRow>, labels
       labels: label?.labels ?? null,
     });
   }
-  const present = new Set(files.map(({ name }) => scanId(name)));
+  const present = new Set([...files.map(({ name }) => scanId(name)), ...scans.keys()]);
   const note = (ids: string[], text: string): void => {
     if (ids.length > 0) problems.push(`${text} (${ids.length}): ${firstFew(ids)}`);
   };

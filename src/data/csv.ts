@@ -58,3 +58,9 @@ export function requireColumn(table: CsvTable, use: string, ...names: string[]):
 export function listColumns(table: CsvTable): string {
   return table.columns.length === 0 ? 'none' : table.columns.map((column) => `'${column.slice(0, 60)}'`).slice(0, 30).join(', ');
 }
+
+/** RFC 4180 with line feeds; what `readCsv` reads again. */
+export function formatCsv(rows: readonly (readonly (string | number)[])[]): string {
+  const field = (value: string): string => (/[",\n\r]/.test(value) ? `"${value.replaceAll('"', '""')}"` : value);
+  return `${rows.map((row) => row.map((value) => field(String(value))).join(',')).join('\n')}\n`;
+}

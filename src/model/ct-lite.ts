@@ -3,15 +3,22 @@ import { Bert, type TextBatch } from './bert.ts';
 import { ConvStemViT, type EncoderOutput } from './encoder.ts';
 import { Linear } from './layers/linear.ts';
 import { Initializer, Module } from './module.ts';
-import type { HeadConfig, Preset } from './presets.ts';
+import type { HeadConfig, Preset, TextConfig } from './presets.ts';
 import { makeProjection, type ProjectionHead } from './projection.ts';
 
 const initialLogScale = Math.log(10); // t' and b of SigLIP, MODEL §3
 
 export interface CtLiteOptions {
   vocabularySize: number;
-  seed: number;
+  /** null leaves all parameters zero, for a model that is read from a checkpoint. */
+  seed: number | null;
   head?: HeadConfig['kind'];
+  /** Rank of Block Tensor Train heads; default the preset's. */
+  headRank?: number;
+  /** Sizes of the text tower; default the preset's. */
+  textConfig?: TextConfig;
+  /** A tower that only reads: it is not among the model's parameters, may serve several models, and is the caller's to dispose. */
+  frozenText?: Bert | null;
   /** SigLIP's b: −10 for large batches, −ln(B−1) offered for small ones (MODEL §3). */
   logitBias?: number;
 }
@@ -19,21 +26,24 @@ export interface CtLiteOptions {
 /** Image and text towers with their projection heads, and SigLIP's scale and bias. */
 export class CtLite extends Module {
   readonly vision: ConvStemViT;
-  readonly text: Bert;
+  /** null where a frozen tower reads the texts. */
+  readonly text: Bert | null;
   readonly imageHead: ProjectionHead;
   readonly textHead: ProjectionHead;
   /** t' and b of SigLIP, [1] each. */
   readonly logScale: Tensor;
   readonly logitBias: Tensor;
+  readonly #frozenText: Bert | null;
 
-  constructor(engine: Engine, preset: Preset, { vocabularySize, seed, head, logitBias = -10 }: CtLiteOptions) {
+  constructor(engine: Engine, preset: Preset, { vocabularySize, seed, head, headRank, textConfig = preset.text, frozenText = null, logitBias = -10 }: CtLiteOptions) {
     super();
     const init = new Initializer(engine, seed);
-    const headConfig = { ...preset.head, kind: head ?? preset.head.kind };
+    const headConfig = { ...preset.head, kind: head ?? preset.head.kind, rank: headRank ?? preset.head.rank };
     this.vision = new ConvStemViT(init, preset.encoder);
-    this.text = new Bert(init, preset.text, vocabularySize);
+    this.text = frozenText ? null : new Bert(init, textConfig, vocabularySize);
+    this.#frozenText = frozenText;
     this.imageHead = makeProjection(init, preset.encoder.width, headConfig);
-    this.textHead = makeProjection(init, preset.text.width, headConfig);
+    this.textHead = makeProjection(init, (this.text ?? frozenText!).width, headConfig);
     this.logScale = init.constant([1], initialLogScale);
     this.logitBias = init.constant([1], logitBias);
   }
@@ -46,7 +56,12 @@ export class CtLite extends Module {
 
   /** Texts → embeddings [B, latent], not yet normalised. */
   encodeText(texts: TextBatch): Tensor {
-    return this.textHead.forward(this.text.forward(texts));
+    return this.textHead.forward((this.text ?? this.#frozenText!).forward(texts));
+  }
+
+  /** What a text tower gave, [B, width] → embeddings [B, latent], not yet normalised: `encodeText` without the tower. */
+  projectText(features: Tensor): Tensor {
+    return this.textHead.forward(features);
   }
 
   /**
