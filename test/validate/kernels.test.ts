@@ -31,8 +31,8 @@ function declaredParams(kernel: Kernel): [string, string][] {
   return [...struct[1]!.matchAll(/(\w+)\s*:\s*(vec4<\w+>|\w+)/g)].map(([, name, type]) => [name!, paramTypes[type!] ?? type!]);
 }
 
-/** Kernels that bind a few numbers, partial sums of millions of values, or (block-copy) windows of a fixed size. */
-const neverLarge = new Set(['block-copy', 'gradient-norm.clip', 'gradient-norm.finish', 'scalar-product']);
+/** Kernels that bind a few numbers, partial sums of millions of values, windows of a fixed size (block-copy), or what `fitsProducts` lets through. */
+const neverLarge = new Set(['attention.weights', 'attention.score-gradients', 'block-copy', 'gradient-norm.clip', 'gradient-norm.finish', 'scalar-product']);
 
 const kernels = allKernels();
 

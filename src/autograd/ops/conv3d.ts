@@ -1,10 +1,12 @@
 import backwardBiasSource from '../../../kernels/conv3d.backward-bias.wgsl';
 import backwardWeightSingleSource from '../../../kernels/conv3d.backward-weight-single.wgsl';
+import backwardWeightSubgroupSource from '../../../kernels/conv3d.backward-weight-subgroup.wgsl';
 import backwardWeightSource from '../../../kernels/conv3d.backward-weight.wgsl';
 import packWeightSource from '../../../kernels/conv3d.pack-weight.wgsl';
 import singleSource from '../../../kernels/conv3d.single.wgsl';
+import subgroupSource from '../../../kernels/conv3d.subgroup.wgsl';
 import tiledSource from '../../../kernels/conv3d.tiled.wgsl';
-import { check, defineKernel, formatShape, sizeOf, type KernelSpec, type ParamType, type Shape } from '../../engine/index.ts';
+import { check, defineKernel, formatShape, sizeOf, type Device, type KernelSpec, type ParamType, type Shape } from '../../engine/index.ts';
 import { checkDType, checkTensor, defineOp, runKernel } from '../op.ts';
 import { innermost } from '../split-axes.ts';
 import { record } from '../tape.ts';
@@ -12,6 +14,7 @@ import { Tensor } from '../tensor.ts';
 import { columnSum } from './column-sum.ts';
 import { channelTile, gatherAxes, packAxes, weightGradientAxes } from './conv3d-axes.ts';
 import { copyAlongAxis } from './copy-along-axis.ts';
+import { broadcastsInRegisters } from './matmul.ts';
 import { sliceOf } from './slice.ts';
 
 /** One number for each of the axes D, Y, X. */
@@ -24,7 +27,12 @@ export interface Conv3dOptions {
   dilation?: number | Triple;
   /** Input and output channels are cut into this many groups that do not see each other; `groups` = channels is depthwise. */
   groups?: number;
+  /** Overrides the adapter's plan (for tests and benches); `subgroup` still falls back where it cannot run or has few channels. */
+  plan?: Conv3dPlan;
 }
+
+/** `subgroup`: on CPU adapters that broadcast in registers. */
+export type Conv3dPlan = 'plain' | 'subgroup';
 
 /** Everything that a convolution's shapes and options determine. Channels are those of one group. */
 interface Geometry {
@@ -38,10 +46,13 @@ interface Geometry {
   stride: Triple;
   before: Triple;
   dilation: Triple;
+  plan: Conv3dPlan;
 }
 
 const laneTile = 4; // positions or columns at which an invocation of the tiled kernels computes `channelTile` output channels
 const minTiledChannels = 4; // below this half of a tile would be padding
+const subgroupTile = 16; // output channels of the subgroup kernels,
+const minSubgroupChannels = 12; // and so many make them worth it
 const weightGradientWorkgroups = 512; // enough to occupy a large GPU; more only adds partial sums
 
 const gatherParams: Record<string, ParamType> = {
@@ -81,6 +92,15 @@ const tiledKernel = defineKernel({
   constants: { LANES: 32 },
   workgroups: gatherWorkgroups(channelTile, laneTile),
   split: (params) => gatherAxes(params, true),
+});
+
+const subgroupKernel = defineKernel({
+  ...tiledKernel,
+  label: 'conv3d.subgroup',
+  source: subgroupSource,
+  constants: { LANES: 8 },
+  workgroups: gatherWorkgroups(subgroupTile, laneTile),
+  features: ['subgroups'],
 });
 
 const singleKernel = defineKernel({
@@ -137,6 +157,14 @@ const backwardWeightKernel = defineKernel({
   split: weightGradientAxes,
 });
 
+const backwardWeightSubgroupKernel = defineKernel({
+  ...backwardWeightKernel,
+  label: 'conv3d.backward-weight-subgroup',
+  source: backwardWeightSubgroupSource,
+  workgroups: weightGradientWorkgroupsOf(subgroupTile, laneTile),
+  features: ['subgroups'],
+});
+
 const backwardWeightSingleKernel = defineKernel({
   label: 'conv3d.backward-weight-single',
   source: backwardWeightSingleSource,
@@ -170,7 +198,7 @@ export const conv3d = defineOp('conv3d', (x: Tensor, weight: Tensor, bias: Tenso
   const { engine } = x;
   checkDType(x, 'conv3d', 'x');
   checkDType(weight, 'conv3d', 'weight');
-  const geometry = geometryOf(x.shape, weight.shape, options);
+  const geometry = { ...geometryOf(x.shape, weight.shape, options), plan: choosePlan(engine.device, options.plan) };
   const { batch, groups, outChannels, outExtent } = geometry;
   if (bias) checkTensor(bias, 'conv3d', 'bias', [groups * outChannels]);
   const y = engine.empty([batch, groups * outChannels, ...outExtent]);
@@ -182,10 +210,14 @@ export const conv3d = defineOp('conv3d', (x: Tensor, weight: Tensor, bias: Tenso
   ]);
 });
 
+function choosePlan(device: Device, wanted: Conv3dPlan = 'subgroup'): Conv3dPlan {
+  return wanted === 'subgroup' && broadcastsInRegisters(device) ? 'subgroup' : 'plain';
+}
+
 function runForward(x: Tensor, weight: Tensor, bias: Tensor | null, y: Tensor, geometry: Geometry): void {
   const { batch, groups, inChannels, outChannels, inExtent, outExtent, kernel, stride, before, dilation } = geometry;
   const taps = product(kernel);
-  const gather = prepareGather(weight, { groups, inChannels, outChannels, taps, inStride: taps, outStride: inChannels * taps });
+  const gather = prepareGather(weight, { groups, inChannels, outChannels, taps, inStride: taps, outStride: inChannels * taps, plan: geometry.plan });
   runKernel(gather.kernel, { x, weight: gather.weight, bias: bias ?? x.engine.zeros([1]), y }, {
     ...gather.params,
     batch,
@@ -245,7 +277,7 @@ function inputGradientByPhases(dY: Tensor, weight: Tensor, geometry: Geometry): 
   const { batch, groups, inChannels, outChannels, inExtent, outExtent, kernel } = geometry;
   const taps = product(kernel);
   const dX = engine.empty([batch, groups * inChannels, ...inExtent]);
-  const gather = prepareGather(weight, { groups, inChannels: outChannels, outChannels: inChannels, taps, inStride: inChannels * taps, outStride: taps });
+  const gather = prepareGather(weight, { groups, inChannels: outChannels, outChannels: inChannels, taps, inStride: inChannels * taps, outStride: taps, plan: geometry.plan });
   const bias = engine.zeros([1]);
   const [depthPhases, rowPhases, columnPhases] = ([0, 1, 2] as const).map((axis) => phasesOf(axis, geometry)) as [Phase[], Phase[], Phase[]];
   for (const depth of depthPhases) {
@@ -314,24 +346,26 @@ interface WeightLayout {
   taps: number;
   inStride: number;
   outStride: number;
+  plan: Conv3dPlan;
 }
 
 /** The plan for a gather convolution with these channels: its kernel, the weight as that kernel reads it, and their params. */
-function prepareGather(weight: Tensor, { groups, inChannels, outChannels, taps, inStride, outStride }: WeightLayout) {
+function prepareGather(weight: Tensor, { groups, inChannels, outChannels, taps, inStride, outStride, plan }: WeightLayout) {
   const params = { groups, in_channels: inChannels, out_channels: outChannels, taps, weight_in_stride: inStride, weight_out_stride: outStride };
   if (outChannels < minTiledChannels) return { kernel: singleKernel, weight, params };
   const packed = weight.engine.empty([groups, Math.ceil(outChannels / channelTile), taps, inChannels, channelTile]);
   runKernel(packWeightKernel, { weight, y: packed }, params);
-  return { kernel: tiledKernel, weight: packed, params };
+  return { kernel: plan === 'subgroup' && outChannels >= minSubgroupChannels ? subgroupKernel : tiledKernel, weight: packed, params };
 }
 
 function weightGradient(x: Tensor, dY: Tensor, geometry: Geometry): Tensor {
   const { batch, groups, inChannels, outChannels, inExtent, outExtent, kernel, stride, before, dilation } = geometry;
+  const wide = geometry.plan === 'subgroup' && outChannels >= minSubgroupChannels;
   const tiled = outChannels >= minTiledChannels;
-  const plan = tiled ? backwardWeightKernel : backwardWeightSingleKernel;
+  const plan = wide ? backwardWeightSubgroupKernel : tiled ? backwardWeightKernel : backwardWeightSingleKernel;
   const columns = inChannels * product(kernel);
   const rows = batch * outExtent[0] * outExtent[1];
-  const [channelsEach, columnsEach] = tiled ? [channelTile, laneTile] : [1, 1];
+  const [channelsEach, columnsEach] = wide ? [subgroupTile, laneTile] : tiled ? [channelTile, laneTile] : [1, 1];
   const workgroupsPerChunk = groups * Math.ceil(outChannels / channelsEach) * Math.ceil(columns / (columnsEach * plan.constants!.LANES!));
   const shape = [groups * outChannels, inChannels, ...kernel];
   const mostChunks = Math.max(1, Math.floor(x.engine.device.bindingLimit / (4 * sizeOf(shape)))); // all partial sums are bound at once
@@ -362,7 +396,7 @@ function biasGradient(dY: Tensor, { batch, groups, outChannels, outExtent }: Geo
   return columnSum(sums, batch, channels);
 }
 
-function geometryOf(x: Shape, weight: Shape, options: Conv3dOptions): Geometry {
+function geometryOf(x: Shape, weight: Shape, options: Conv3dOptions): Omit<Geometry, 'plan'> {
   const { groups = 1 } = options;
   check(x.length === 5, 'conv3d', () => `x must be [B, C, D, Y, X], got ${formatShape(x)}`);
   check(weight.length === 5, 'conv3d', () => `weight must be [C_out, C_in/groups, kD, kY, kX], got ${formatShape(weight)}`);
@@ -416,7 +450,7 @@ function greatestCommonDivisor(a: number, b: number): number {
 }
 
 /** Calls `visit` with the flat indices of x, weight and y of every product that `conv3d` sums. */
-function visitProducts(xShape: Shape, weightShape: Shape, options: Conv3dOptions, visit: (x: number, weight: number, y: number) => void): Geometry {
+function visitProducts(xShape: Shape, weightShape: Shape, options: Conv3dOptions, visit: (x: number, weight: number, y: number) => void): Omit<Geometry, 'plan'> {
   const geometry = geometryOf(xShape, weightShape, options);
   const { batch, groups, inChannels, outChannels, inExtent, outExtent, kernel, stride, before, dilation } = geometry;
   const grid = ([depth, rows, columns]: Triple): Triple[] => Array.from({ length: depth * rows * columns }, (_, i) => [Math.floor(i / (rows * columns)), Math.floor(i / columns) % rows, i % columns] as const);

@@ -244,6 +244,11 @@ function adapterPlan(device: Device): GemmPlan {
   return /swiftshader/i.test(`${architecture} ${name} ${description}`) ? 'vec4' : 'subgroup';
 }
 
+/** True on CPU adapters where a broadcast in a subgroup of 8 or more is cheaper than a load (lavapipe). */
+export function broadcastsInRegisters(device: Device): boolean {
+  return adapterPlan(device) === 'subgroup' && hasSubgroupsOf8(device);
+}
+
 function hasSubgroupsOf8({ gpu, adapterInfo }: Device): boolean {
   return gpu.features.has('subgroups') && (adapterInfo.subgroupMinSize ?? 0) >= 8;
 }

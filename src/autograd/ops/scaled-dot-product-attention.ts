@@ -9,6 +9,7 @@ import { checkDType, checkTensor, defineOp, runKernel } from '../op.ts';
 import { record } from '../tape.ts';
 import type { Tensor } from '../tensor.ts';
 import { attentionAxes, biasGradientAxes } from './attention-axes.ts';
+import { attentionBackwardProducts, attentionForwardProducts, fitsProducts } from './attention-products.ts';
 
 export interface AttentionOptions {
   /** Added to the scores before the softmax: broadcasts to [B, H, Tq, Tk]. Masks are large negative numbers or −∞. */
@@ -17,7 +18,12 @@ export interface AttentionOptions {
   causal?: boolean;
   /** Factor of q·k. Default 1/√D. */
   scale?: number;
+  /** Overrides the adapter's plan (for tests and benches). */
+  plan?: AttentionPlan;
 }
+
+/** `registers`: one kernel that never stores the scores. `products`: matrix products with the scores of some heads in between. */
+export type AttentionPlan = 'registers' | 'products';
 
 /** Extents of q [batches, heads, queries, headDim] and of k and v [batches, heads, keys, headDim]. */
 export interface AttentionDimensions {
@@ -33,6 +39,8 @@ type Four = [number, number, number, number];
 const maxHeadDim = 128;
 /** Rows up to this many share workgroups between (batch, head) pairs; see PACKED in include/attention.wgsl. */
 const packedRows = 32;
+/** On CPU adapters: fewer queries or keys leave most of the products' tiles idle. */
+const leastForProducts = 24;
 
 const params = { bias_stride: 'vec4u', pairs: 'u32', heads: 'u32', queries: 'u32', keys: 'u32', vecs: 'u32', causal: 'u32', diagonal: 'i32', has_bias: 'u32', resume: 'u32', scale: 'f32' } as const;
 const constants = { WORKGROUP_SIZE: 64, PACKED: 0, UNROLLED: 0 };
@@ -127,27 +135,26 @@ export const scaledDotProductAttention = defineOp('scaledDotProductAttention', (
   const kernels = isSoftware ? headKernels.at(-1)! : headKernels.find(({ headDim }) => headDim >= d.headDim)!;
   const vecs = isSoftware ? Math.ceil(d.headDim / 4) : kernels.headDim / 4;
   const fitted = { q: fitRows(q, 4 * vecs), k: fitRows(k, 4 * vecs), v: fitRows(v, 4 * vecs) };
-  const shared = {
+  const common = {
     bias_stride: biasShape ? broadcastStrides(biasShape) : [0, 0, 0, 0],
     pairs: d.batches * d.heads,
     heads: d.heads,
     queries: d.queries,
     keys: d.keys,
-    vecs,
     causal: Number(causal),
-    diagonal: 0,
     has_bias: Number(bias !== null),
-    resume: 0,
     scale,
   };
+  const shared = { ...common, vecs, diagonal: 0, resume: 0 };
   const UNROLLED = Number(!isSoftware);
   const byQuery = { PACKED: Number(d.queries <= packedRows), UNROLLED };
   const byKey = { PACKED: Number(d.keys <= packedRows), UNROLLED };
   const boundBias = bias ?? engine.zeros([1]);
   const rows = shared.pairs * d.queries;
-  const y = engine.empty(fitted.q.shape);
-  const stats = engine.empty([rows, 2]);
-  runKernel(kernels.forward, { ...fitted, bias: boundBias, y, stats }, shared, byQuery);
+  const suitsProducts = isSoftware && Math.min(d.queries, d.keys) >= leastForProducts;
+  const plan = (options.plan ?? (suitsProducts ? 'products' : 'registers')) === 'products' && fitsProducts(fitted, boundBias, d) ? 'products' : 'registers';
+  const { y, stats } = plan === 'products' ? attentionForwardProducts(fitted, { ...common, bias: boundBias }) : { y: engine.empty(fitted.q.shape), stats: engine.empty([rows, 2]) };
+  if (plan === 'registers') runKernel(kernels.forward, { ...fitted, bias: boundBias, y, stats }, shared, byQuery);
   return record(fitRows(y, d.headDim), 'scaledDotProductAttention', [q, k, v, bias], { ...fitted, bias: boundBias, y, stats }, (dY, saved, [needsQ, needsK, needsV, needsBias]) => {
     const dy = fitRows(dY, 4 * vecs);
     const row = engine.empty([rows, 4]);
@@ -157,12 +164,15 @@ export const scaledDotProductAttention = defineOp('scaledDotProductAttention', (
     let dK: Tensor | null = null;
     let dV: Tensor | null = null;
     let dBias: Tensor | null = null;
-    if (needsQ) {
+    if (plan === 'products') {
+      const { dq, dk, dv } = attentionBackwardProducts(operands, { ...common, bias: saved.bias });
+      [dQ, dK, dV] = [dq, dk, dv].map((gradient) => fitRows(gradient, d.headDim)) as [Tensor, Tensor, Tensor];
+    } else if (needsQ) {
       const dq = engine.empty(saved.q.shape);
       runKernel(kernels.backwardQuery, { ...operands, dq }, shared, byQuery);
       dQ = fitRows(dq, d.headDim);
     }
-    if (needsK || needsV) {
+    if (plan === 'registers' && (needsK || needsV)) {
       const dk = engine.empty(saved.k.shape);
       const dv = engine.empty(saved.v.shape);
       runKernel(kernels.backwardKeyValue, { ...operands, dk, dv }, shared, byKey);

@@ -6,7 +6,7 @@ import { expectFixture, readOpFixtures } from '../../support/op-fixture.ts';
 import { expectOp, input } from '../../support/op-test.ts';
 
 describe('layerNorm', () => {
-  const cases = [[1, 1], [3, 65], [2, 5, 63], [300, 7], [4, 513]].flatMap((shape) => (['row', 'workgroup'] as const).map((plan) => ({ shape, plan })));
+  const cases = [[1, 1], [3, 65], [2, 5, 63], [300, 7], [4, 513], [5, 4], [300, 64]].flatMap((shape) => (['row', 'vectors', 'workgroup'] as const).map((plan) => ({ shape, plan })));
   for (const { shape, plan } of cases) {
     it(`agrees with its reference on [${shape}], plan ${plan}`, async () => {
       const columns = shape.at(-1)!;

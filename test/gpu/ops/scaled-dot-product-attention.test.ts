@@ -35,11 +35,12 @@ const cases: Case[] = [
   { size: [2, 2, 7, 65, 16], bias: [2, 1, 1, 65] },
   { size: [2, 2, 40, 40, 8], bias: [40, 40], causal: true },
   { size: [2, 2, 3, 5, 8], bias: [2, 2, 3, 1] },
+  { size: [1, 5, 1024, 1024, 4] }, // more scores than `products` holds at once
 ];
 
 describe('scaledDotProductAttention', () => {
-  for (const { size, bias, causal, scale } of cases) {
-    it(`agrees with its reference on [${size}]${bias ? ` with bias [${bias}]` : ''}${causal ? ', causal' : ''}`, async () => {
+  for (const [plan, { size, bias, causal, scale }] of cases.flatMap((each) => (['registers', 'products'] as const).map((plan) => [plan, each] as const))) {
+    it(`${plan}: agrees with its reference on [${size}]${bias ? ` with bias [${bias}]` : ''}${causal ? ', causal' : ''}`, async () => {
       const [batches, heads, queries, keys, headDim] = size;
       const d: AttentionDimensions = { batches, heads, queries, keys, headDim };
       const shiftsRows = bias?.at(-1) === 1 && keys > 1; // such a bias has the gradient 0, and a relative error of 0 means nothing
@@ -52,7 +53,7 @@ describe('scaledDotProductAttention', () => {
       };
       await expectOp({
         inputs: inputs as Record<'q' | 'k' | 'v' | 'bias', OpInput>,
-        run: ({ q, k, v, bias }) => ops.scaledDotProductAttention(q, k, v, { bias, causal, scale }),
+        run: ({ q, k, v, bias }) => ops.scaledDotProductAttention(q, k, v, { bias, causal, scale, plan }),
         reference: (values) => scaledDotProductAttentionReference(values, d, options),
         backward: (values, dY) => {
           const gradients = scaledDotProductAttentionBackwardReference(values, dY, d, options);
