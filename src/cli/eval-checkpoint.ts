@@ -5,7 +5,7 @@ import { presets } from '../model/index.ts';
 import { nodeFiles } from '../platform/node-files.ts';
 import { createProgress } from '../platform/progress.ts';
 import { decodeCheckpoint, distinctReports, embedScans, embedTexts, encodePrompts, measureRetrieval, scoreEmbeddings, type RunState, type VolumeStore } from '../train/index.ts';
-import { openCohortSession, openNodeEngine, openVolumeStore, type CohortSource } from './cohort-session.ts';
+import { cohortSource, openCohortSession, openNodeEngine, openVolumeStore } from './cohort-session.ts';
 import type { EvalFlags, ScoredModel, ScoredPart } from './scored-model.ts';
 import { say } from './terminal.ts';
 import { findScores, modelName, readOther } from './eval-scores.ts';
@@ -22,9 +22,8 @@ export async function scoreCheckpoint(flags: EvalFlags, keep: (scored: Pick<Scor
   say(line);
   try {
     const first = await openModel(engine, file, flags.model, flags);
-    const source: CohortSource = { data: flags.data!, ...(flags.reports && { reports: flags.reports }), ...(flags.labels && { labels: flags.labels }), ...(flags.columns && { columns: flags.columns }) };
     const signal = interruptSignal();
-    const { cohort, volumes, pool } = await openCohortSession(source, first.state.config.preset, flags.seed, say, signal);
+    const { cohort, volumes, pool } = await openCohortSession(cohortSource(flags), first.state.config.preset, flags.seed, say, signal);
     try {
       const everything = flags.split === 'all' || cohort.splitTooSmall;
       const splitName = everything ? 'the whole cohort' : 'the test split';

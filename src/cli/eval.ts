@@ -3,6 +3,7 @@ import { Command, Option } from 'commander';
 import { defaultPrompts, formatPrompts } from '../data/index.ts';
 import { nodeFiles } from '../platform/node-files.ts';
 import { compareModels, evaluateSplit, type Comparison, type EvaluationResult } from '../train/index.ts';
+import { withCohortFlags } from './cohort-session.ts';
 import { scoreCheckpoint } from './eval-checkpoint.ts';
 import { printEvaluation, writeEvaluation, writeScores } from './eval-output.ts';
 import { readScoredFiles } from './eval-scores.ts';
@@ -15,13 +16,9 @@ import { packageVersion } from './versions.ts';
 const fewCases = 10;
 
 export function evalCommand(): Command {
-  return new Command('eval')
+  return withCohortFlags(new Command('eval'), false)
     .description('evaluate a checkpoint on a cohort, or anybody\'s scores: AUROC, average precision, F1, accuracy, precision, calibration and retrieval with 95 % intervals over patients; compare two models')
     .option('--checkpoint <path>', 'checkpoint.safetensors or a run folder')
-    .option('--data <folder>', 'scans, as train takes them')
-    .option('--reports <csv>', 'VolumeName with Findings_EN and Impressions_EN')
-    .option('--labels <csv>', 'VolumeName with a column a label, 0, 1 or empty')
-    .option('--columns <json>', 'names of the columns in --reports and --labels, where they differ (docs/COHORTS.md)')
     .option('--scores <csv>', 'in place of --checkpoint and --data: a CSV with id, [patient], [split] and a column of scores a label; needs --labels')
     .addOption(new Option('--split <name>', 'test: thresholds from the validation split; all: every scan, without thresholds').choices(['test', 'all']).default('test'))
     .addOption(new Option('--model <name>', 'student on JPEG input, or teacher on uncompressed').choices(['student', 'teacher']).default('student'))

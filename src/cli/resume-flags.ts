@@ -26,6 +26,8 @@ function settingsOf(config: RunConfig, folder: string): Record<BoundFlag, string
     data: phantom ? none : source.data,
     reports: source.reports ?? none,
     labels: source.labels ?? none,
+    columns: source.columns ?? none,
+    labelMap: source.labelMap ?? none,
     vocab: config.vocab ?? none,
     init: config.init ?? none,
     preset: train.preset,
@@ -49,7 +51,7 @@ function settingsOf(config: RunConfig, folder: string): Record<BoundFlag, string
   };
 }
 
-const paths: readonly string[] = ['out', 'data', 'reports', 'labels', 'vocab', 'init', 'textTower', 'textCache', 'teacher', 'targets'] satisfies BoundFlag[];
+const paths: readonly string[] = ['out', 'data', 'reports', 'labels', 'columns', 'labelMap', 'vocab', 'init', 'textTower', 'textCache', 'teacher', 'targets'] satisfies BoundFlag[];
 
 /**
  * @param given whether a flag stood on the command line: defaults say nothing

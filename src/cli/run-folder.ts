@@ -77,7 +77,7 @@ export async function writeRunReport(run: RunReport): Promise<string> {
     await nodeFiles.writeFile(nodeFiles.join(folder, 'evaluation.json'), json({ student: evaluation === baseline ? null : brief(evaluation), teacherUncompressed: baseline && brief(baseline) }));
   }
   const path = nodeFiles.join(folder, 'report.html');
-  await nodeFiles.writeFile(path, new TextEncoder().encode(renderReport(await collectReport({ ...run, files: nodeFiles, scanBytes: ({ path: scan }) => scanBytes(scan) }), await uPlotText())));
+  await nodeFiles.writeFile(path, new TextEncoder().encode(renderReport(await collectReport({ ...run, files: nodeFiles, scanBytes: ({ path: scan, part }) => Promise.resolve(part?.bytes ?? scanBytes(scan)) }), await uPlotText())));
   return path;
 }
 

@@ -3,6 +3,7 @@ import { Command, CommanderError } from 'commander';
 import { compressHeadCommand } from './compress-head.ts';
 import { convertCommand } from './convert.ts';
 import { doctorCommand } from './doctor.ts';
+import { embedCommand } from './embed.ts';
 import { evalCommand } from './eval.ts';
 import { Interrupted } from './interrupt.ts';
 import { phantomCommand } from './phantom.ts';
@@ -46,6 +47,7 @@ const commands = (): Command[] => [
   predictCommand(),
   convertCommand(),
   compressHeadCommand(),
+  embedCommand(),
 ];
 
 function buildProgram(output: CommandLineOutput): Command {

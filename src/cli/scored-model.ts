@@ -7,6 +7,7 @@ export interface EvalFlags {
   reports?: string;
   labels?: string;
   columns?: string;
+  labelMap?: string;
   split: 'test' | 'all';
   model: 'student' | 'teacher';
   quality?: number;

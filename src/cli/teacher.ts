@@ -1,13 +1,13 @@
 /** `ct-lite train --teacher`: CT-CLIP as teacher, and the targets that it leaves on disk. */
 import type { Engine } from '../autograd/index.ts';
-import { openWeights, type CohortScan, type TensorFile } from '../data/index.ts';
+import type { CohortScan } from '../data/index.ts';
 import { commonGrid, ctClipTeacherGeometry, loadCtClipTeacher, presets, tokenGrid, type PresetName } from '../model/index.ts';
 import { nodeFiles, sha256OfFile } from '../platform/node-files.ts';
-import { fileAccess } from '../platform/node-random-access.ts';
 import { createProgress } from '../platform/progress.ts';
 import { TeacherTargets, type TeacherConfig } from '../train/index.ts';
 import type { CohortSession } from './cohort-session.ts';
 import { Interrupted } from './interrupt.ts';
+import { openWeightFile } from './weight-files.ts';
 
 /** Where the teacher and its targets lie, as config.json keeps it. */
 export interface TeacherSource {
@@ -15,11 +15,9 @@ export interface TeacherSource {
   targets: string;
 }
 
-const openTeacher = async (file: string): Promise<TensorFile> => openWeights(await fileAccess(file), file);
-
 /** Reads the sizes of a CT-CLIP checkpoint and its hash; loads nothing. */
 export async function describeTeacher(file: string, preset: PresetName): Promise<TeacherConfig> {
-  const { input, grid, width } = ctClipTeacherGeometry(await openTeacher(file));
+  const { input, grid, width } = ctClipTeacherGeometry(await openWeightFile(file));
   return { weights: await sha256OfFile(file), input, grid: commonGrid(grid, tokenGrid(presets[preset].encoder)), width };
 }
 
@@ -44,7 +42,7 @@ export async function openTargets({ engine, source, teacher, session, signal, no
   note(`teacher ${source.file}: targets of ${scans.length - missing.length} of ${scans.length} training scans are in ${source.targets}`);
   if (!missing.length) return targets;
   if ((await sha256OfFile(source.file)) !== teacher.weights) throw new Error(`train: --teacher ${source.file}: is another file than the run began with; give that one, or start a new run`);
-  const encoder = await loadCtClipTeacher(engine, await openTeacher(source.file));
+  const encoder = await loadCtClipTeacher(engine, await openWeightFile(source.file));
   const { used, unused } = encoder.clip.keys;
   note(`teacher: ${used.length} tensors used, ${unused.length} not; ${(engine.memory.liveBytes / 2 ** 20).toFixed(0)} MiB on the GPU until the targets are made`);
   const decode = async (scan: CohortScan): Promise<Float32Array> => (await pool.decode({ path: scan.path, name: scan.id, grid: teacher.input, antialias: false })).values;

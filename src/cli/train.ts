@@ -6,8 +6,8 @@ import type { PresetName } from '../model/index.ts';
 import { presets } from '../model/index.ts';
 import { nodeFiles } from '../platform/node-files.ts';
 import { createProgress } from '../platform/progress.ts';
-import { decodeCheckpoint, evaluateSplit, globalStepOf, makeConfig, openTextTower, requireTeacher, scoreScans, shareSteps, STAGES, TextCache, totalSteps, train, TRAINABLE_PARTS, withTeacher, type Evaluation, type RunState, type StageName, type TeacherTargets, type TrainablePart, type TrainConfig } from '../train/index.ts';
-import { openCohortSession, openNodeEngine, type CohortSession, type CohortSource, type OpenedEngine } from './cohort-session.ts';
+import { decodeCheckpoint, evaluateSplit, findTextTower, globalStepOf, makeConfig, openTextTower, requireTeacher, scoreScans, shareSteps, STAGES, TextCache, totalSteps, train, TRAINABLE_PARTS, withTeacher, type Evaluation, type RunState, type StageName, type TeacherTargets, type TextTowerConfig, type TrainablePart, type TrainConfig } from '../train/index.ts';
+import { cohortSource, openCohortSession, openNodeEngine, withCohortFlags, type CohortSession, type CohortSource, type OpenedEngine } from './cohort-session.ts';
 import { Interrupted, interruptSignal } from './interrupt.ts';
 import { wholeNumber } from './options.ts';
 import { writePhantomCohort } from './phantom-cohort.ts';
@@ -16,12 +16,14 @@ import { findCheckpoint, readRunConfig, removeLeftovers, writeRunConfig, writeRu
 import { print, say } from './terminal.ts';
 import { describeTeacher, openTargets } from './teacher.ts';
 import { packageVersion } from './versions.ts';
-import { openWeights } from './weight-files.ts';
+import { openWeightFile } from './weight-files.ts';
 
 export interface TrainFlags {
   data?: string;
   reports?: string;
   labels?: string;
+  columns?: string;
+  labelMap?: string;
   vocab?: string;
   textTower?: string;
   freezeText?: boolean;
@@ -49,13 +51,10 @@ export interface TrainFlags {
 }
 
 export function trainCommand(): Command {
-  return new Command('train')
+  return withCohortFlags(new Command('train'), false)
     .description('train, distil and evaluate CT-Lite; without --data on the phantom cohort, which it draws first')
-    .option('--data <folder>', 'scans (.nii.gz, .nii or prepared JPEG volumes): CT-RATE\'s layout, or any folder with --reports')
-    .option('--reports <csv>', 'VolumeName with Findings_EN and Impressions_EN')
-    .option('--labels <csv>', 'VolumeName with the 18 labels as 0 and 1')
     .option('--vocab <file>', 'BERT vocab.txt; default: words of the training reports')
-    .addOption(new Option('--text-tower <folder>', 'BERT or CXR-BERT from a Hugging Face folder: config.json, vocab.txt or tokenizer.json, model.safetensors').conflicts(['vocab', 'init']))
+    .addOption(new Option('--text-tower <folder>', 'BERT or CXR-BERT from a Hugging Face folder: config.json, vocab.txt or tokenizer.json, model.safetensors or pytorch_model.bin').conflicts(['vocab', 'init']))
     .option('--freeze-text', 'only read with the text tower; what it gives is kept on disk, so that it reads each text once')
     .option('--text-cache <folder>', 'where that is kept; default text-cache beside the run folder')
     .addOption(new Option('--preset <name>', 'size of the model').choices(Object.keys(presets)).default('tiny'))
@@ -135,8 +134,9 @@ async function newRun(flags: TrainFlags, given: (flag: keyof TrainFlags) => bool
   if (flags.teacher && flags.stage === 'teacher') throw new Error('train: --stage teacher trains a teacher, --teacher takes one; leave one of them out');
   if (flags.targets && !flags.teacher) throw new Error('train: --targets is where --teacher keeps what it computed; give --teacher too');
   if (flags.freezeText && !flags.textTower) throw new Error('--freeze-text: takes a text tower with weights; give --text-tower a Hugging Face folder (a run from --init keeps the tower of its checkpoint as it is)');
+  if (flags.textTower) await findTextTower(nodeFiles, flags.textTower);
   const source: CohortSource = flags.data
-    ? { data: flags.data, ...(flags.reports && { reports: flags.reports }), ...(flags.labels && { labels: flags.labels }) }
+    ? cohortSource(flags)
     : { data: join('runs', `phantom-seed${flags.seed}-${flags.patients}+${flags.validationPatients}`) };
   const command = ['node train.js', ...process.argv.slice(2).filter((word, at) => !(at === 0 && word === 'train'))].join(' ');
   return {
@@ -179,6 +179,10 @@ async function openCohort(config: RunConfig, flags: TrainFlags, signal: AbortSig
     say(`phantom cohort: ${volumes} drawn volumes in ${config.source.data} (no patients; for trying the software)`);
   }
   const session = await openCohortSession(config.source, config.train.preset, config.train.seed, say, signal);
+  if (!config.train.text.labelPrompts && session.cohort.scans.every(({ report }) => report === '')) {
+    await session.pool.close();
+    throw new Error('train: the cohort has no reports; give --reports, or train on the prompts of the labels with --label-prompts');
+  }
   const count = (split: string): number => session.cohort.scans.filter((scan) => scan.split === split).length;
   say(`cohort ${session.cohort.name}: ${count('train')} train, ${count('validation')} validation, ${count('test')} test scans`);
   return session;
@@ -205,7 +209,7 @@ async function openState({ engine }: OpenedEngine, config: RunConfig, flags: Tra
     if (state.config.head !== settings.head) throw new Error(`--init ${file}: has ${state.config.head} projection heads, this run ${settings.head}; give the same --head`);
     requireTeacher(first, state.teacher !== null || settings.teacher !== undefined);
     state.optimizer?.dispose();
-    if (state.config.textTower) settings.textTower = state.config.textTower;
+    if (state.config.textTower) useTower(settings, state.config.textTower);
     if (state.config.headRank !== undefined) settings.headRank = state.config.headRank;
     if (settings.teacher) {
       state.teacher?.dispose();
@@ -217,15 +221,19 @@ async function openState({ engine }: OpenedEngine, config: RunConfig, flags: Tra
   const start = { config: settings, position: { stage: first, step: 0 }, teacher: null, student: null, projectors: null, optimizer: null };
   if (config.textTower) {
     const { folder, frozen } = config.textTower;
-    const { bert, tokenizer, config: tower, unused } = await openTextTower(engine, nodeFiles, folder, frozen, openWeights);
+    const { bert, tokenizer, config: tower, unused } = await openTextTower(engine, nodeFiles, folder, frozen, openWeightFile);
     say(`text tower ${tower.name}: ${bert.parameterCount} parameters, ${tower.text.layers} layers of ${tower.text.width}, ${frozen ? 'frozen' : 'trained'}${unused.length ? `; left out of its file: ${brief(unused)}` : ''}`);
-    settings.textTower = tower;
-    settings.text.maxTokens = Math.min(settings.text.maxTokens, tower.text.maxPositions);
+    useTower(settings, tower);
     return { ...start, vocabulary: tokenizer.vocabTxt, tokenizer, textTower: bert };
   }
   const texts = cohort.scans.filter(({ split }) => split === 'train').map(({ report }) => report);
   const vocabulary = vocab ? new TextDecoder().decode(await nodeFiles.readFile(vocab)) : buildVocabulary([...texts, ...allLabelPrompts()], { minCount: 1 });
   return { ...start, vocabulary, tokenizer: loadTokenizer({ vocabTxt: vocabulary }) };
+}
+
+function useTower(settings: TrainConfig, tower: TextTowerConfig): void {
+  settings.textTower = tower;
+  settings.text.maxTokens = Math.min(settings.text.maxTokens, tower.text.maxPositions);
 }
 
 /** The first few of many names. */
@@ -237,7 +245,8 @@ function brief(names: readonly string[]): string {
 async function openTextCache(state: RunState, folder: string): Promise<void> {
   const { textTower } = state.config;
   if (!textTower?.frozen) return;
-  state.textCache = await TextCache.open(textTower.text.width, { files: nodeFiles, folder, weights: textTower.weights });
+  state.textCache ??= new TextCache(state.textTower!);
+  await state.textCache.attach({ files: nodeFiles, folder, weights: textTower.weights });
   if (state.textCache.size) say(`${state.textCache.size} texts that the tower has read are in ${folder}`);
 }
 
@@ -265,7 +274,8 @@ async function finish(opened: OpenedEngine, state: RunState, session: CohortSess
   const warnings = config.phantom ? ['The scans are phantoms: drawn by this software, not taken of people. The numbers say how the software works, not how well it reads chest CTs.'] : [];
   if (cohort.splitTooSmall) warnings.push('Too few patients to split: the figures below are of the scans that the model was trained on.');
   const test = labelled(cohort.splitTooSmall ? 'train' : 'test');
-  const validation = labelled(cohort.splitTooSmall ? 'train' : 'validation');
+  // Thresholds are never fitted on the scans that they are measured on.
+  const validation = cohort.splitTooSmall ? [] : labelled('validation');
   const evaluate = async (model: 'teacher' | 'student'): Promise<Evaluation | null> => {
     if (!state[model] || test.length === 0) return null;
     const options = { engine: opened.engine, model: state[model], tokenizer: state.tokenizer, volumes, shape: presets[settings.preset].grid.shape, batch: settings.batch, quality: model === 'teacher' ? null : settings.quality };

@@ -2,7 +2,7 @@
 import { isDicom, isDicomName, mayBeDicom } from './dicom/index.ts';
 import type { FileEntry, FileSystem } from './file-system.ts';
 
-const SCAN_ENDINGS = ['.nii.gz', '.nii', '.zip'] as const;
+const SCAN_ENDINGS = ['.nii.gz', '.nii', '.zip', '.npz'] as const;
 /** Deep enough for CT-RATE (dataset/train/train_1/train_1_a/…) inside a folder or two of one's own. */
 const MAX_DEPTH = 10;
 
@@ -20,6 +20,8 @@ export interface CohortScanFile extends CohortFile {
 export interface CohortFiles {
   scans: CohortScanFile[];
   tables: CohortFile[];
+  /** Paths of tar archives. */
+  shards: string[];
 }
 
 /** File name without folder and without the ending of a scan or table: what scans and CSV rows are matched by. */
@@ -37,11 +39,12 @@ export function isScanName(name: string): boolean {
 
 /** Every scan, DICOM folder and CSV below the folder in path order; hidden files (macOS leaves `._name` beside each) are passed over. */
 export async function findCohortFiles(fs: FileSystem, root: string): Promise<CohortFiles> {
-  const found: CohortFiles = { scans: [], tables: [] };
+  const found: CohortFiles = { scans: [], tables: [], shards: [] };
   await walk(fs, root, [], found);
   const byPath = (a: CohortFile, b: CohortFile): number => (a.path < b.path ? -1 : a.path > b.path ? 1 : 0);
   found.scans.sort(byPath);
   found.tables.sort(byPath);
+  found.shards.sort();
   return found;
 }
 
@@ -55,6 +58,7 @@ async function walk(fs: FileSystem, directory: string, folders: CohortFile[], fo
     const path = fs.join(directory, name);
     if (kind === 'directory') await walk(fs, path, [{ path, name }, ...folders], found);
     else if (isScanName(name)) found.scans.push({ path, name });
+    else if (name.toLowerCase().endsWith('.tar')) found.shards.push(path);
     else if (name.toLowerCase().endsWith('.csv')) found.tables.push({ path, name });
   }
   if (!(await holdsDicom(fs, directory, entries))) return;

@@ -6,12 +6,14 @@ import { isGzip } from './gunzip.ts';
 import { isJpeg } from './jpeg-header.ts';
 import { decodeJpegVolume, DESCRIPTION_FILE, greyToHu, greyToValues, jpegRoundTrip } from './jpeg-volume.ts';
 import { isNiftiBytes, readNifti } from './nifti.ts';
+import { isNpz, readNpz } from './npz.ts';
 import { preprocess } from './preprocess.ts';
+import { applyMetadata, type ScanMetadata } from './scan-metadata.ts';
 import { HU_WINDOW } from './volume.ts';
 import type { CtVolume, InputGrid, Size3 } from './volume.ts';
 import { isZip } from './zip-archive.ts';
 
-export type ScanFormat = 'nifti' | 'jpeg-volume' | 'dicom';
+export type ScanFormat = 'nifti' | 'npz' | 'jpeg-volume' | 'dicom';
 
 /** A scan's file, or the files of a folder with a DICOM series (`dicomFolderSources`). */
 export type ScanContent = Uint8Array | readonly DicomSource[];
@@ -28,6 +30,8 @@ export interface DecodeScanOptions extends ReadScanOptions {
   keepVolume?: boolean;
   /** Compress the input as JPEG of this quality and decode it again; absent: as the scan gives it. */
   quality?: number;
+  /** What a metadata table says, for what the file lacks (scan-metadata.ts). */
+  metadata?: ScanMetadata;
 }
 
 export interface DecodedScan {
@@ -42,7 +46,7 @@ export interface DecodedScan {
 }
 
 /**
- * Reads NIfTI (plain or gzipped), a DICOM series (a ZIP, the files of a folder, or one enhanced file) or a JPEG volume, told
+ * Reads NIfTI (plain or gzipped), .npz, a DICOM series (a ZIP, the files of a folder, or one enhanced file) or a JPEG volume, told
  * apart by content. A JPEG volume on another grid than the model's is resampled, with a warning.
  * @throws with the scan's name for anything else and for whatever its reader refuses.
  */
@@ -63,6 +67,7 @@ export async function readScan(scan: ScanContent, name: string, { series }: Read
   if (!(scan instanceof Uint8Array)) return readDicom(scan, name, options);
   const format = scanFormat(scan, name);
   if (format === 'nifti') return readNifti(scan, name);
+  if (format === 'npz') return readNpz(scan, name);
   if (format === 'dicom') return readDicom(dicomSources(scan, name), name, options);
   return toVolume(await decodeJpegVolume(scan, name), name);
 }
@@ -73,7 +78,7 @@ function dicomSources(bytes: Uint8Array, name: string): DicomSource[] {
 
 /** @throws naming the scan and what it is instead, where it is neither NIfTI, DICOM nor a JPEG volume. */
 export function scanFormat(bytes: Uint8Array, name: string): ScanFormat {
-  if (isZip(bytes)) return zipFormat(bytes, name);
+  if (isZip(bytes)) return isNpz(bytes) ? 'npz' : zipFormat(bytes, name);
   if (isGzip(bytes) || isNiftiBytes(bytes)) return 'nifti';
   if (isDicom(bytes)) return 'dicom';
   const received = isJpeg(bytes)
@@ -95,7 +100,8 @@ async function decodeByFormat(scan: ScanContent, name: string, grid: InputGrid, 
   const antialias = options.antialias ?? true;
   const format = scan instanceof Uint8Array ? scanFormat(scan, name) : 'dicom';
   if (format !== 'jpeg-volume') {
-    const volume = await readScan(scan, name, options);
+    const read = await readScan(scan, name, options);
+    const volume = options.metadata ? applyMetadata(read, options.metadata) : read;
     const { values } = preprocess(volume, grid, { antialias });
     return { values, warnings: [...volume.warnings, ...looksLikeChest(volume)], format, quality: null, ...(options.keepVolume && { volume }) };
   }

@@ -1,4 +1,4 @@
-import { noGrad, ops, type Engine, type Tensor } from '../autograd/index.ts';
+import { noGrad, ops, Tensor, type Engine } from '../autograd/index.ts';
 import { Bert, type TextBatch } from './bert.ts';
 import { ConvStemViT, type EncoderOutput } from './encoder.ts';
 import { Linear } from './layers/linear.ts';
@@ -7,6 +7,13 @@ import type { HeadConfig, Preset, TextConfig } from './presets.ts';
 import { makeProjection, type ProjectionHead } from './projection.ts';
 
 const initialLogScale = Math.log(10); // t' and b of SigLIP, MODEL §3
+
+/** A text tower that is not trained, behind whatever keeps what it gave. */
+export interface FrozenText {
+  readonly width: number;
+  /** Texts → features [B, width] without history, in the scope of the caller. */
+  forward(texts: TextBatch): Promise<Tensor>;
+}
 
 export interface CtLiteOptions {
   vocabularySize: number;
@@ -18,7 +25,7 @@ export interface CtLiteOptions {
   /** Sizes of the text tower; default the preset's. */
   textConfig?: TextConfig;
   /** A tower that only reads: it is not among the model's parameters, may serve several models, and is the caller's to dispose. */
-  frozenText?: Bert | null;
+  frozenText?: FrozenText | null;
   /** SigLIP's b: −10 for large batches, −ln(B−1) offered for small ones (MODEL §3). */
   logitBias?: number;
 }
@@ -33,7 +40,7 @@ export class CtLite extends Module {
   /** t' and b of SigLIP, [1] each. */
   readonly logScale: Tensor;
   readonly logitBias: Tensor;
-  readonly #frozenText: Bert | null;
+  readonly #frozenText: FrozenText | null;
 
   constructor(engine: Engine, preset: Preset, { vocabularySize, seed, head, headRank, textConfig = preset.text, frozenText = null, logitBias = -10 }: CtLiteOptions) {
     super();
@@ -54,14 +61,16 @@ export class CtLite extends Module {
     return { ...output, embedding: this.imageHead.forward(output.pooled) };
   }
 
-  /** Texts → embeddings [B, latent], not yet normalised. */
-  encodeText(texts: TextBatch): Tensor {
-    return this.textHead.forward((this.text ?? this.#frozenText!).forward(texts));
+  /** What `encodeText` takes: the texts themselves, or, of a frozen tower, its features [B, width]. */
+  async readTexts(texts: TextBatch): Promise<TextBatch | Tensor> {
+    return this.#frozenText ? this.#frozenText.forward(texts) : texts;
   }
 
-  /** What a text tower gave, [B, width] → embeddings [B, latent], not yet normalised: `encodeText` without the tower. */
-  projectText(features: Tensor): Tensor {
-    return this.textHead.forward(features);
+  /** Texts → embeddings [B, latent], not yet normalised. A model with a frozen tower takes what `readTexts` gave. */
+  encodeText(texts: TextBatch | Tensor): Tensor {
+    if (texts instanceof Tensor) return this.textHead.forward(texts);
+    if (!this.text) throw new Error('CtLite.encodeText: a model with a frozen text tower takes features, got texts; give it what readTexts gave');
+    return this.textHead.forward(this.text.forward(texts));
   }
 
   /**

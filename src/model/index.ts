@@ -4,7 +4,7 @@ export { compressDenseHead, fullRank, rankKeeping, type CompressedHead } from '.
 export { CtClip, loadCtClip, type CtClipEncoding, type CtClipKeys, type CtClipOptions } from './ct-clip.ts';
 export { CtClipTeacher, ctClipTeacherGeometry, loadCtClipTeacher, type CtClipTeacherGeometry } from './ct-clip-teacher.ts';
 export { CtVit, type CtVitConfig, type CtVitOutput } from './ct-vit.ts';
-export { CtLite, FastProjectors, type CtLiteOptions } from './ct-lite.ts';
+export { CtLite, FastProjectors, type CtLiteOptions, type FrozenText } from './ct-lite.ts';
 export { ConvStemViT, type AttentionPooled, type EncoderOutput, type VisionEncoder } from './encoder.ts';
 export * from './fast.ts';
 export type { KeyReport } from './load-weights.ts';

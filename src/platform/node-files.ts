@@ -81,6 +81,17 @@ export function sha256OfFile(path: string): Promise<string> {
   });
 }
 
+async function readPart(path: string, offset: number, bytes: number): Promise<Uint8Array> {
+  const file = await open(path, 'r');
+  try {
+    const buffer = new Uint8Array(Math.max(0, Math.min(bytes, (await file.stat()).size - offset)));
+    const { bytesRead } = await file.read(buffer, 0, buffer.length, offset);
+    return buffer.subarray(0, bytesRead);
+  } finally {
+    await file.close();
+  }
+}
+
 async function entry(directory: string, name: string): Promise<FileEntry | null> {
   // stat follows links, as readers do; a dangling link, or a file removed meanwhile, is not there.
   const found = await stat(join(directory, name)).catch((error: NodeJS.ErrnoException) => {
@@ -98,6 +109,8 @@ export const nodeFiles: FileSystem = {
       const { buffer, byteOffset, byteLength } = await readFile(path);
       return new Uint8Array(buffer, byteOffset, byteLength);
     }),
+
+  readPart: (path, offset, bytes) => named('readFile', path, () => readPart(path, offset, bytes)),
 
   writeFile: (path, bytes) => named('writeFile', path, () => writeAtomically(path, [bytes])),
 

@@ -24,7 +24,10 @@ export async function embedTexts(model: CtLite, tokenizer: Tokenizer, texts: rea
   const all: Float32Array[] = [];
   for (let first = 0; first < texts.length; first += TEXT_BATCH) {
     const part = texts.slice(first, first + TEXT_BATCH);
-    all.push(...(await engine.scope(async () => rows((await noGrad(() => model.encodeText(tokenize(tokenizer, part, maxTokens))).toArray()) as Float32Array, part.length))));
+    all.push(...(await engine.scope(async () => {
+      const read = await model.readTexts(tokenize(tokenizer, part, maxTokens));
+      return normalizedRows((await noGrad(() => model.encodeText(read)).toArray()) as Float32Array, part.length);
+    })));
   }
   return all;
 }
@@ -45,7 +48,7 @@ export async function embedVolumes(engine: Engine, model: CtLite, batch: Float32
   const count = batch.length / shape.reduce((size, extent) => size * extent, 1);
   return engine.scope(async () => {
     const output = noGrad(() => model.encodeImage(engine.tensor(batch, [count, 1, ...shape])).embedding);
-    return rows((await output.toArray()) as Float32Array, count);
+    return normalizedRows((await output.toArray()) as Float32Array, count);
   });
 }
 
@@ -102,7 +105,8 @@ export function evaluateSplit(validation: ScoredSplit, test: ScoredSplit, patien
   return { metrics, intervals: bootstrapMetrics(labels.length, test, patientIds, metrics.labels.map(({ threshold }) => threshold), bootstrap) };
 }
 
-function rows(values: Float32Array, count: number): Float32Array[] {
+/** Splits [count, length] into rows, each divided by its L2 norm. */
+export function normalizedRows(values: Float32Array, count: number): Float32Array[] {
   const length = values.length / count;
   return Array.from({ length: count }, (_, row) => normalized(values.slice(row * length, (row + 1) * length)));
 }

@@ -5,7 +5,7 @@ import { Bert, CtLite, FastProjectors, fullRank, Initializer, presets, type Modu
 import { STAGES, type StageName, type TrainConfig } from './config.ts';
 import { AdamW } from './optimizer.ts';
 import { decodeSafetensors, encodeSafetensors, type SafetensorsTensor } from './safetensors.ts';
-import type { TextCache } from './text-cache.ts';
+import { TextCache } from './text-cache.ts';
 
 export const CHECKPOINT_FORMAT = 'ct-lite-checkpoint';
 export const CHECKPOINT_VERSION = 1;
@@ -30,7 +30,7 @@ export interface RunState {
   optimizer: AdamW | null;
   /** The tower of `config.textTower`. A frozen one stays; one to be trained goes once a model has taken its weights. */
   textTower?: Bert | null;
-  /** What a frozen tower gave; made when first needed. */
+  /** Reads for the models with a frozen tower, and keeps what it gave; made with the first of them. */
   textCache?: TextCache;
 }
 
@@ -70,13 +70,14 @@ function makeModel(engine: Engine, state: RunState, seed: number): CtLite {
   return model;
 }
 
-function newModel(engine: Engine, { config, tokenizer, textTower }: RunState, seed: number | null): CtLite {
+function newModel(engine: Engine, state: RunState, seed: number | null): CtLite {
+  const { config, tokenizer } = state;
   const { head, headRank, logitBias, textTower: pretrained } = config;
   return new CtLite(engine, presets[config.preset], {
     vocabularySize: pretrained?.vocabularySize ?? tokenizer.vocabularySize, seed, head, logitBias,
     ...(headRank !== undefined && { headRank }),
     ...(pretrained && { textConfig: pretrained.text }),
-    ...(pretrained?.frozen && { frozenText: textTower! }),
+    ...(pretrained?.frozen && { frozenText: (state.textCache ??= new TextCache(state.textTower!)) }),
   });
 }
 

@@ -1,10 +1,10 @@
 /** The losses of each stage. */
 import { noGrad, ops, type Engine, type Tensor } from '../autograd/index.ts';
-import { fastLoss, poolTaps, presets, type CtLite, type EncoderOutput, type Taps } from '../model/index.ts';
+import { fastLoss, poolTaps, presets, type CtLite, type EncoderOutput, type Taps, type TextBatch } from '../model/index.ts';
 import type { StageName } from './config.ts';
 import type { RunState } from './run-state.ts';
 import type { HostTaps } from './teacher-targets.ts';
-import { tokenize, type StepTexts } from './texts.ts';
+import { tokenize } from './texts.ts';
 
 /** Decoded volumes [size·D·Y·X] of a step or a part of it; null where the stage does not use them. */
 export interface StepVolumes {
@@ -31,12 +31,24 @@ export interface StageLosses {
   recenter: () => unknown;
 }
 
-/** The losses of a whole batch, with a tape. `textFeatures`: what a frozen text tower gave, else null. */
-export function stageLosses(engine: Engine, state: RunState, stage: StageName, volumes: StepVolumes, texts: StepTexts | null, textFeatures: Tensor | null): StageLosses {
+export interface ReadTexts {
+  /** What `CtLite.encodeText` takes. */
+  read: TextBatch | Tensor;
+  /** [volumes, texts], 1 where a text is true of the volume. */
+  matches: Uint8Array;
+}
+
+/** Token ids of texts, or what a frozen tower gives of them. */
+export function readTexts({ config, tokenizer }: RunState, model: CtLite, texts: readonly string[]): Promise<TextBatch | Tensor> {
+  return model.readTexts(tokenize(tokenizer, [...texts], config.text.maxTokens));
+}
+
+/** The losses of a whole batch, with a tape. `texts` is null in stage `fast`. */
+export function stageLosses(engine: Engine, state: RunState, stage: StageName, volumes: StepVolumes, texts: ReadTexts | null): StageLosses {
   const { output, distilled } = encodeVolumes(engine, state, stage, volumes);
   if (stage === 'fast') return { losses: { loss: distilled!.fast!, ...distilled }, recenter: () => {} };
   const model = trainedModel(state, stage);
-  const { loss: sigLip, recenter } = contrast(state, stage, (output as ImageOutput).embedding, encodeTexts(state, model, texts!.texts, textFeatures), texts!);
+  const { loss: sigLip, recenter } = contrast(state, stage, (output as ImageOutput).embedding, model.encodeText(texts!.read), texts!.matches);
   if (stage === 'teacher') return { losses: { loss: sigLip }, recenter };
   const loss = distilled ? ops.add(sigLip, ops.mul(distilled.fast!, state.config.fastWeight)) : sigLip;
   return { losses: { loss, sigLip, ...distilled }, recenter };
@@ -68,20 +80,15 @@ export function encodeVolumes(engine: Engine, state: RunState, stage: StageName,
   return { output, distilled: target && distillation(state, output, target) };
 }
 
-/** Text embeddings [J, latent], not normalised. */
-export function encodeTexts({ config, tokenizer }: RunState, model: CtLite, texts: readonly string[], textFeatures: Tensor | null): Tensor {
-  return textFeatures ? model.projectText(textFeatures) : model.encodeText(tokenize(tokenizer, [...texts], config.text.maxTokens));
-}
-
 /** SigLIP between all volumes [B, latent] and all texts [J, latent] of a step. */
-export function contrast(state: RunState, stage: StageName, images: Tensor, embeddings: Tensor, { texts, matches }: StepTexts): { loss: Tensor; recenter: () => unknown } {
+export function contrast(state: RunState, stage: StageName, images: Tensor, embeddings: Tensor, matches: Uint8Array): { loss: Tensor; recenter: () => unknown } {
   const { config, position, teacher } = state;
   const model = trainedModel(state, stage);
   const loss = ops.sigLipLoss(images, embeddings, model.logScale, model.logitBias, { matches });
   // A student with its teacher's weights is centred already; the mean of one batch would turn it away again.
   const centered = model !== teacher && teacher !== null && config.studentFromTeacher;
   const fresh = position.step === 0 && !centered;
-  const enough = images.shape[0]! >= leastToCenter && texts.length >= leastToCenter;
+  const enough = images.shape[0]! >= leastToCenter && embeddings.shape[0]! >= leastToCenter;
   return { loss, recenter: () => (enough ? model.centerHeads(images, embeddings, fresh ? 1 : centeringShare) : undefined) };
 }
 

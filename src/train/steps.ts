@@ -1,12 +1,10 @@
 /** One optimisation step of each stage. */
-import { noGrad, ops, type Engine, type Tensor } from '../autograd/index.ts';
+import { noGrad, ops, type Engine } from '../autograd/index.ts';
 import type { StageName } from './config.ts';
 import type { RunState } from './run-state.ts';
 import { learningRate } from './schedule.ts';
-import { stageLosses, type StageLosses } from './stage-losses.ts';
+import { readTexts, stageLosses, trainedModel, type StageLosses } from './stage-losses.ts';
 import type { StepInput } from './step-input.ts';
-import { TextCache } from './text-cache.ts';
-import { tokenize, type StepTexts } from './texts.ts';
 import { virtualBatchLosses } from './virtual-batch.ts';
 
 /** Values of a step's losses by name, `loss` the total; and the gradient norm before clipping. */
@@ -22,8 +20,7 @@ export async function runStep(engine: Engine, state: RunState, stage: StageName,
   const { steps, learningRate: peak } = config.stages[stage]!;
   const rate = learningRate(step, { peak, steps });
   return engine.scope(async () => {
-    const textFeatures = input.texts && (await frozenFeatures(engine, state, input.texts));
-    const { losses, recenter } = await (input.parts.length > 1 ? virtualBatchLosses : wholeBatchLosses)(engine, state, stage, input, textFeatures);
+    const { losses, recenter } = await (input.parts.length > 1 ? virtualBatchLosses : wholeBatchLosses)(engine, state, stage, input);
     const norm = optimizer!.step(rate / peak);
     optimizer!.zeroGrad();
     recenter();
@@ -37,16 +34,9 @@ export async function runStep(engine: Engine, state: RunState, stage: StageName,
   });
 }
 
-async function wholeBatchLosses(engine: Engine, state: RunState, stage: StageName, { parts, texts }: StepInput, textFeatures: Tensor | null): Promise<StageLosses> {
-  const made = stageLosses(engine, state, stage, await parts[0]!.load(), texts, textFeatures);
+async function wholeBatchLosses(engine: Engine, state: RunState, stage: StageName, { parts, texts }: StepInput): Promise<StageLosses> {
+  const read = texts && (await readTexts(state, trainedModel(state, stage), texts.texts));
+  const made = stageLosses(engine, state, stage, await parts[0]!.load(), read && { read, matches: texts.matches });
   await made.losses.loss!.backward();
   return made;
-}
-
-/** What a frozen text tower gives of the step's texts [J, width]; null where the tower is trained. */
-async function frozenFeatures(engine: Engine, state: RunState, { texts }: StepTexts): Promise<Tensor | null> {
-  const { config, textTower, tokenizer } = state;
-  if (!config.textTower?.frozen) return null;
-  state.textCache ??= new TextCache(textTower!.width);
-  return state.textCache.forward(engine, textTower!, tokenize(tokenizer, texts, config.text.maxTokens));
 }

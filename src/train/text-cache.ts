@@ -4,11 +4,10 @@
  * `FOLDER/WEIGHTS/NAME.safetensors`: `keys` U8 [n, 32], SHA-256 of a text's token ids, and `features` F16 [n, width]. WEIGHTS names
  * sizes and weights of the tower, NAME what is in the file, so that runs can share a folder and only ever add to it.
  */
-import { noGrad, type Engine, type Tensor } from '../autograd/index.ts';
-import type { FileSystem } from '../data/index.ts';
-import type { Bert, TextBatch } from '../model/index.ts';
+import { noGrad, type Tensor } from '../autograd/index.ts';
+import { fromFloat32, toFloat32, type FileSystem } from '../data/index.ts';
+import type { Bert, FrozenText, TextBatch } from '../model/index.ts';
 import { sha256 } from './digest.ts';
-import { fromHalves, toHalves } from './half-precision.ts';
 import { decodeSafetensors, encodeSafetensors } from './safetensors.ts';
 
 const FORMAT = 'ct-lite-text-cache';
@@ -25,32 +24,32 @@ export interface TextCacheFolder {
   weights: string;
 }
 
-export class TextCache {
-  /** Texts that a tower has read since the cache was opened. */
+export class TextCache implements FrozenText {
+  /** Texts that the tower has read for this cache. */
   read = 0;
-  private readonly width: number;
-  private readonly place: TextCacheFolder | null;
+  readonly width: number;
+  private readonly tower: Bert;
+  private place: TextCacheFolder | null = null;
   private readonly features = new Map<string, Uint16Array<ArrayBuffer>>();
   private unsaved: string[] = [];
 
-  /** A cache in memory alone; `open` gives one on disk. `width` is that of the tower. */
-  constructor(width: number, place: TextCacheFolder | null = null) {
-    this.width = width;
-    this.place = place;
+  /** A cache in memory alone. The tower stays the caller's. */
+  constructor(tower: Bert) {
+    this.tower = tower;
+    this.width = tower.width;
   }
 
   /**
-   * Reads what earlier runs kept of the tower with these weights. Makes no folder before there is something to keep.
+   * Reads what earlier runs kept of the tower with these weights, and keeps there what is new. Makes no folder before there is something to
+   * keep.
    * @throws Error naming a file that is damaged or of another tower
    */
-  static async open(width: number, { files, folder, weights }: TextCacheFolder): Promise<TextCache> {
-    const place = { files, weights, folder: files.join(folder, weights.slice(0, NAME_CHARACTERS)) };
-    const cache = new TextCache(width, place);
-    if (!(await files.exists(place.folder))) return cache;
-    for (const { name, kind } of await files.list(place.folder)) {
-      if (kind === 'file' && name.endsWith('.safetensors')) await cache.load(files.join(place.folder, name));
+  async attach({ files, folder, weights }: TextCacheFolder): Promise<void> {
+    this.place = { files, weights, folder: files.join(folder, weights.slice(0, NAME_CHARACTERS)) };
+    if (!(await files.exists(this.place.folder))) return;
+    for (const { name, kind } of await files.list(this.place.folder)) {
+      if (kind === 'file' && name.endsWith('.safetensors')) await this.load(files.join(this.place.folder, name));
     }
-    return cache;
   }
 
   /** Texts kept. */
@@ -62,22 +61,24 @@ export class TextCache {
    * `tower.forward(texts)` [B, width], rounded to half precision whether it was kept or is computed now, so that a run gives the same
    * either way. Runs the tower on texts that are not kept, without gradients. Awaits the GPU then: no scope may be open beside its own.
    */
-  async forward(engine: Engine, tower: Bert, texts: TextBatch): Promise<Tensor> {
+  async forward(texts: TextBatch): Promise<Tensor> {
     const rows = Array.from({ length: texts.batch }, (_, row) => texts.ids.slice(row * texts.tokens, row * texts.tokens + texts.lengths[row]!));
     const keys = await Promise.all(rows.map((ids) => sha256(ids)));
     const missing = [...new Map(keys.map((key, row) => [key, rows[row]!])).entries()].filter(([key]) => !this.features.has(key));
-    for (let first = 0; first < missing.length; first += BATCH) await this.compute(engine, tower, missing.slice(first, first + BATCH));
-    const values = new Float32Array(texts.batch * this.width);
-    keys.forEach((key, row) => values.set(fromHalves(this.features.get(key)!), row * this.width));
-    return engine.tensor(values, [texts.batch, this.width]);
+    for (let first = 0; first < missing.length; first += BATCH) await this.compute(missing.slice(first, first + BATCH));
+    const halves = new Uint16Array(texts.batch * this.width);
+    keys.forEach((key, row) => halves.set(this.features.get(key)!, row * this.width));
+    return this.tower.wordEmbeddings.engine.tensor(toFloat32(new Uint8Array(halves.buffer), 'F16'), [texts.batch, this.width]);
   }
 
-  private async compute(engine: Engine, tower: Bert, entries: readonly (readonly [string, Uint32Array])[]): Promise<void> {
+  private async compute(entries: readonly (readonly [string, Uint32Array])[]): Promise<void> {
     const tokens = Math.max(...entries.map(([, ids]) => ids.length));
     const ids = new Uint32Array(entries.length * tokens);
     entries.forEach(([, row], at) => ids.set(row, at * tokens));
     const batch = { ids, lengths: entries.map(([, row]) => row.length), batch: entries.length, tokens };
-    const halves = toHalves(await engine.scope(async () => (await noGrad(() => tower.forward(batch)).toArray()) as Float32Array));
+    const { engine } = this.tower.wordEmbeddings;
+    const values = await engine.scope(async () => (await noGrad(() => this.tower.forward(batch)).toArray()) as Float32Array<ArrayBuffer>);
+    const halves = new Uint16Array(fromFloat32(values, 'F16').buffer as ArrayBuffer);
     entries.forEach(([key], row) => {
       this.features.set(key, halves.slice(row * this.width, (row + 1) * this.width));
       this.unsaved.push(key);

@@ -27,13 +27,12 @@ export interface TextTower {
  * @throws Error naming the file, where one is missing, is none of a BERT, or does not fit the others
  */
 export async function openTextTower(engine: Engine, files: FileSystem, folder: string, frozen: boolean, openWeights: (path: string) => Promise<WeightSource>): Promise<TextTower> {
-  const configFile = files.join(folder, 'config.json');
-  if (!(await files.exists(configFile))) throw new Error(`openTextTower: ${folder}: holds no config.json; give the folder of a Hugging Face BERT`);
+  const { configFile, weightFile } = await findTextTower(files, folder);
   const { text, vocabularySize } = parseBertConfig(new TextDecoder().decode(await files.readFile(configFile)), configFile);
   if (text.maxPositions < leastPositions) throw new Error(`openTextTower: ${configFile}: max_position_embeddings must be at least ${leastPositions}, got ${text.maxPositions}; choose another text tower`);
   const tokenizer = await readTokenizerFolder(files, folder);
   if (tokenizer.vocabularySize > vocabularySize) throw new Error(`openTextTower: ${folder}: the tokenizer knows ${tokenizer.vocabularySize} tokens, config.json has vocab_size ${vocabularySize}; give the vocabulary that belongs to the weights`);
-  const source = await openWeights(await weightFile(files, folder));
+  const source = await openWeights(weightFile);
   const bert = new Bert(new Initializer(engine, null), text, vocabularySize).requireGrad(false);
   try {
     const digests = [await sha256OfText(JSON.stringify({ text, vocabularySize }))];
@@ -55,7 +54,10 @@ export async function openTextTower(engine: Engine, files: FileSystem, folder: s
   }
 }
 
-async function weightFile(files: FileSystem, folder: string): Promise<string> {
-  for (const name of WEIGHT_FILES) if (await files.exists(files.join(folder, name))) return files.join(folder, name);
+/** The files of a text tower. Throws naming the folder where one is missing: ask before long work. */
+export async function findTextTower(files: FileSystem, folder: string): Promise<{ configFile: string; weightFile: string }> {
+  const configFile = files.join(folder, 'config.json');
+  if (!(await files.exists(configFile))) throw new Error(`openTextTower: ${folder}: holds no config.json; give the folder of a Hugging Face BERT`);
+  for (const name of WEIGHT_FILES) if (await files.exists(files.join(folder, name))) return { configFile, weightFile: files.join(folder, name) };
   throw new Error(`openTextTower: ${folder}: holds neither ${WEIGHT_FILES.join(' nor ')}; download the weights into the folder`);
 }

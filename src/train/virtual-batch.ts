@@ -3,7 +3,7 @@ import { noGrad, ops, type Engine, type Tensor } from '../autograd/index.ts';
 import type { StageName } from './config.ts';
 import { backwardThroughCache, type ChunkedSide } from './gradient-cache.ts';
 import type { RunState } from './run-state.ts';
-import { contrast, encodeTexts, encodeVolumes, trainedModel, type StageLosses, type StepVolumes } from './stage-losses.ts';
+import { contrast, encodeVolumes, readTexts, trainedModel, type ReadTexts, type StageLosses, type StepVolumes } from './stage-losses.ts';
 import type { StepInput } from './step-input.ts';
 
 /** Texts encoded at once: they are small beside volumes. */
@@ -13,7 +13,7 @@ const TEXTS_AT_ONCE = 32;
  * Losses over all parts, and their gradients added to the parameters: SigLIP by gradient caching, FAST, a mean over volumes, by
  * accumulation. Equal to the whole batch's to f32 rounding.
  */
-export async function virtualBatchLosses(engine: Engine, state: RunState, stage: StageName, { batch, parts, texts }: StepInput, textFeatures: Tensor | null): Promise<StageLosses> {
+export async function virtualBatchLosses(engine: Engine, state: RunState, stage: StageName, { batch, parts, texts }: StepInput): Promise<StageLosses> {
   const terms = new BatchTerms(engine);
   if (stage === 'fast') {
     for (const part of parts) {
@@ -41,14 +41,14 @@ export async function virtualBatchLosses(engine: Engine, state: RunState, stage:
       };
     },
   };
-  const sentences: ChunkedSide<string[]> = {
-    chunks: textFeatures ? 1 : Math.ceil(texts!.texts.length / TEXTS_AT_ONCE),
-    load: (index) => texts!.texts.slice(index * TEXTS_AT_ONCE, (index + 1) * TEXTS_AT_ONCE),
-    encode: (some) => ({ embeddings: encodeTexts(state, model, some, textFeatures) }),
+  const sentences: ChunkedSide<ReadTexts['read']> = {
+    chunks: Math.ceil(texts!.texts.length / TEXTS_AT_ONCE),
+    load: (index) => readTexts(state, model, texts!.texts.slice(index * TEXTS_AT_ONCE, (index + 1) * TEXTS_AT_ONCE)),
+    encode: (read) => ({ embeddings: model.encodeText(read) }),
   };
   let recenter: StageLosses['recenter'] = () => {};
   const { loss: sigLip } = await backwardThroughCache(engine, [images, sentences] as ChunkedSide[], ([u, v]) => {
-    const made = contrast(state, stage, u!, v!, texts!);
+    const made = contrast(state, stage, u!, v!, texts!.matches);
     recenter = made.recenter;
     return made.loss;
   });

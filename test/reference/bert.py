@@ -102,6 +102,10 @@ def main():
     weights.append(("bert.embeddings.position_ids", "I64", torch.arange(POSITIONS)[None].numpy()))
     weights.append(("cls_projection_head.dense_to_hidden.weight", "F32", torch.randn(4, WIDTH).numpy()))
     write(OUT / "model.safetensors", weights, {"format": "pt"})
+    # As checkpoints from TensorFlow are: PyTorch's own file, the LayerNorms under their old names.
+    old = {name: value.float() for name, value in bert.state_dict().items()}
+    old = {name.replace("LayerNorm.weight", "LayerNorm.gamma").replace("LayerNorm.bias", "LayerNorm.beta"): value for name, value in old.items()}
+    torch.save(old, OUT / "pytorch_model.bin")
     (OUT / "config.json").write_text(json.dumps({
         "architectures": ["CXRBertModel"], "model_type": "cxr-bert", "hidden_act": "gelu", "hidden_size": WIDTH, "intermediate_size": FEED_FORWARD,
         "layer_norm_eps": EPS, "max_position_embeddings": POSITIONS, "num_attention_heads": HEADS, "num_hidden_layers": LAYERS,

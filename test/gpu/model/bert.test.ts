@@ -2,14 +2,15 @@ import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import type { Engine, Tensor } from '../../../src/autograd/index.ts';
+import { bytesAccess, openWeights } from '../../../src/data/index.ts';
 import { Bert, Initializer, loadBertWeights, parseBertConfig, type TextBatch, type WeightSource } from '../../../src/model/index.ts';
-import { decodeSafetensors, safetensorsWeights } from '../../../src/train/index.ts';
+import { decodeSafetensors } from '../../../src/train/index.ts';
 import { expectClose } from '../../support/arrays.ts';
 import { testEngine } from '../../support/engine.ts';
 
 const folder = fileURLToPath(new URL('../../fixtures/model/bert/', import.meta.url));
 const { text, vocabularySize } = parseBertConfig(readFileSync(`${folder}config.json`, 'utf8'), 'config.json');
-const released = safetensorsWeights(decodeSafetensors(readFileSync(`${folder}model.safetensors`), 'model.safetensors'), 'model.safetensors');
+const released: WeightSource = await openWeights(bytesAccess(new Uint8Array(readFileSync(`${folder}model.safetensors`))), 'model.safetensors');
 const { tensors: outputs } = decodeSafetensors(readFileSync(`${folder}outputs.safetensors`), 'outputs.safetensors');
 const expected = (name: string): Float32Array => outputs[name]!.data as Float32Array;
 
@@ -102,6 +103,14 @@ describe('Bert with the weights of a Hugging Face folder', () => {
     const engine = await testEngine();
     const bert = await loaded(engine, renamed(released, rename));
     await engine.scope(async () => expectClose(await bert.hiddenStates(batchOf('three')).toArray(), expected('three.state3'), 1e-5));
+    bert.dispose();
+  });
+
+  it("reads PyTorch's own file, with the old names", async () => {
+    const engine = await testEngine();
+    const bin: WeightSource = await openWeights(bytesAccess(new Uint8Array(readFileSync(`${folder}pytorch_model.bin`))), 'pytorch_model.bin');
+    const bert = await loaded(engine, bin);
+    await engine.scope(async () => expectClose(await bert.hiddenStates(batchOf('many')).toArray(), expected('many.state3'), 1e-5));
     bert.dispose();
   });
 

@@ -30,21 +30,34 @@ describe('compressCheckpoint', () => {
     });
   }
 
-  it('at full rank gives a checkpoint whose embeddings are those of the dense heads', async () => {
+  /** The checkpoint with its heads' weights multiplied. */
+  function louder(factor: number): Uint8Array {
+    const { tensors, metadata } = decodeSafetensors(dense, 'dense');
+    for (const [key, tensor] of Object.entries(tensors)) {
+      if (/^(teacher|student).*Head.weight$/.test(key)) tensors[key] = { ...tensor, data: (tensor.data as Float32Array).map((value) => factor * value) };
+    }
+    return encodeSafetensors(tensors, metadata);
+  }
+
+  // At 20 times their initial size the cores are above the limit that btt_norm scales them down to, and only γ undoes that.
+  it.each([1, 20])('at full rank gives a checkpoint whose embeddings are those of the dense heads, times %d', async (factor) => {
     const engine = await testEngine();
-    const { bytes, rank, heads } = compressCheckpoint(dense, 'dense', { rank: 16 });
+    const original = decodeCheckpoint(engine, louder(factor), 'dense');
+    const { bytes, rank, heads } = compressCheckpoint(louder(factor), 'dense', { rank: 16 });
     expect(rank).toBe(16);
     expect(heads.map(({ head }) => head).sort()).toEqual(['student.imageHead', 'student.textHead', 'teacher.imageHead', 'teacher.textHead']);
     for (const { relativeError } of heads) expect(relativeError).toBeLessThan(1e-6);
     const state = decodeCheckpoint(engine, bytes, 'compressed');
     expect(state.config).toMatchObject({ head: 'sfp', headRank: 16 });
     for (const which of ['teacher', 'student'] as const) {
-      const [ours, theirs] = [await embeddings(state[which]!, state), await embeddings(run.state[which]!, run.state)];
+      const [ours, theirs] = [await embeddings(state[which]!, state), await embeddings(original[which]!, original)];
       // Two products of f32 in place of one.
       expectClose(ours.image, theirs.image, 1e-5, `${which} image`);
       expectClose(ours.text, theirs.text, 1e-5, `${which} text`);
     }
-    disposeState(state);
+    const { tensors } = decodeSafetensors(bytes, 'compressed');
+    for (const { head } of heads) expect((tensors[`${head}.gamma0`]!.data as Float32Array)[0]! > 1, head).toBe(factor > 1);
+    for (const each of [state, original]) disposeState(each);
   });
 
   it('at the rank of the preset halves the heads, and reports the error that the model shows', async () => {

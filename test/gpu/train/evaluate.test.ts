@@ -1,8 +1,7 @@
 import { expect, it } from 'vitest';
-import { LABELS } from '../../../src/data/index.ts';
+import { LABELS, UNLABELLED } from '../../../src/data/index.ts';
 import { presets } from '../../../src/model/index.ts';
 import { prepareStage, scoreScans, VolumeStore } from '../../../src/train/index.ts';
-import { UNLABELLED } from '../../../src/train/metrics.ts';
 import { expectClose } from '../../support/arrays.ts';
 import { testEngine } from '../../support/engine.ts';
 import { smallerPreset, tinyRun, tinyVolume } from './tiny-run.ts';

@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import type { Engine } from '../../../src/autograd/index.ts';
 import type { FileSystem } from '../../../src/data/index.ts';
-import { loadTokenizer } from '../../../src/data/index.ts';
-import { decodeSafetensors, disposeState, openTextTower, safetensorsWeights, TextCache, type StepRecord, type TextTower, type TrainConfig } from '../../../src/train/index.ts';
+import { bytesAccess, loadTokenizer, openWeights } from '../../../src/data/index.ts';
+import { decodeSafetensors, disposeState, openTextTower, TextCache, type RunState, type StepRecord, type TextTower, type TrainConfig } from '../../../src/train/index.ts';
 import { writeBertFolder } from '../../support/bert-folder.ts';
 import { expectClose } from '../../support/arrays.ts';
 import { testEngine } from '../../support/engine.ts';
@@ -16,7 +16,10 @@ const twoEpochs = (changes: Partial<TrainConfig> = {}): TrainConfig =>
   tinyConfig({ stages: { teacher: { steps: 4, learningRate: 1e-3 } }, text: { unit: 'report', sentencesPerScan: 1, maxTokens: 24 }, ...changes });
 
 const open = (engine: Engine, files: FileSystem, frozen: boolean): Promise<TextTower> =>
-  openTextTower(engine, files, 'bert', frozen, async (path) => safetensorsWeights(decodeSafetensors(await files.readFile(path), path), path));
+  openTextTower(engine, files, 'bert', frozen, async (path) => {
+    const file = await openWeights(bytesAccess(await files.readFile(path)), path);
+    return { name: path, tensors: file.tensors, readFloat32: (name) => file.readFloat32(name), close: async () => {} };
+  });
 
 async function towerRun(engine: Engine, frozen: boolean, { seed = 5, config = twoEpochs() } = {}): Promise<TinyRun> {
   const run = tinyRun(engine, { config });
@@ -27,7 +30,11 @@ async function towerRun(engine: Engine, frozen: boolean, { seed = 5, config = tw
   return run;
 }
 
-const openCache = ({ state }: TinyRun, files: FileSystem): Promise<TextCache> => TextCache.open(state.config.textTower!.text.width, { files, folder: cacheFolder, weights: state.config.textTower!.weights });
+async function openCache({ state }: TinyRun, files: FileSystem, weights = state.config.textTower!.weights): Promise<TextCache> {
+  const cache = new TextCache(state.textTower!);
+  await cache.attach({ files, folder: cacheFolder, weights });
+  return cache;
+}
 const lossesOf = (records: readonly StepRecord[]): number[] => records.map(({ losses }) => losses.loss!);
 
 describe('a frozen text tower', () => {
@@ -41,7 +48,7 @@ describe('a frozen text tower', () => {
 
     const again = await towerRun(engine, true);
     again.state.textCache = await openCache(again, first.files);
-    expect(again.state.textCache.size).toBe(4);
+    expect(again.state.textCache.size).toBe(4 + 36); // the reports, and the validation's prompts
     await again.train();
     expect(again.state.textCache.read).toBe(0);
     expect(lossesOf(await again.records())).toEqual(lossesOf(await first.records()));
@@ -56,17 +63,17 @@ describe('a frozen text tower', () => {
     const engine = await testEngine();
     const run = await towerRun(engine, true);
     const { textTower, tokenizer } = run.state;
-    const cache = new TextCache(textTower!.width);
+    const cache = new TextCache(textTower!);
     const texts = ['no', 'There is a pleural effusion. The heart is normal.', '', 'The heart is normal. Number a is seen. There is no effusion. No nodule.'];
     await engine.scope(async () => {
       const batch = tokenizer.encodeBatch(texts, 23);
-      const together = (await (await cache.forward(engine, textTower!, batch)).toArray()) as Float32Array;
+      const together = (await (await cache.forward(batch)).toArray()) as Float32Array;
       for (const [row, text] of texts.entries()) {
         const alone = (await textTower!.forward(tokenizer.encodeBatch([text], 23)).toArray()) as Float32Array;
         // A half has 11 bits: 2^-11 of a value, and values here are of one size.
         expectClose(together.subarray(row * 16, (row + 1) * 16), alone, 2 ** -11, text);
       }
-      const kept = (await (await cache.forward(engine, textTower!, batch)).toArray()) as Float32Array;
+      const kept = (await (await cache.forward(batch)).toArray()) as Float32Array;
       expect(kept).toEqual(together);
       expect(cache.read).toBe(4);
     });
@@ -89,7 +96,9 @@ describe('a frozen text tower', () => {
     const reopened = await run.reopened();
     await engine.scope(async () => {
       const batch = run.state.tokenizer.encodeBatch(['Emphysema is present.', 'no'], 24);
-      expect(await reopened.state.student!.encodeText(batch).toArray()).toEqual(await run.state.student!.encodeText(batch).toArray());
+      const embed = async ({ student }: RunState): Promise<unknown> => student!.encodeText(await student!.readTexts(batch)).toArray();
+      expect(await embed(reopened.state)).toEqual(await embed(run.state));
+      expect(() => run.state.student!.encodeText(batch)).toThrow('takes features, got texts');
     });
     for (const each of [run, reopened]) disposeState(each.state);
   });
@@ -124,7 +133,8 @@ describe('a frozen text tower', () => {
     await run.files.writeFile(path, bytes.subarray(0, bytes.length - 3));
     await expect(openCache(run, run.files)).rejects.toThrow(`TextCache: ${path}: cannot be read`);
     await run.files.writeFile(path, bytes);
-    await expect(TextCache.open(17, { files: run.files, folder: cacheFolder, weights: run.state.config.textTower!.weights })).rejects.toThrow('is no cache of this text tower; remove the file');
+    const { weights } = run.state.config.textTower!;
+    await expect(openCache(run, run.files, `${weights.slice(0, 16)}${'0'.repeat(48)}`)).rejects.toThrow('is no cache of this text tower; remove the file');
     disposeState(run.state);
   });
 });

@@ -1,5 +1,4 @@
 import { describe, expect, it } from 'vitest';
-import type { CohortScan } from '../../../src/data/index.ts';
 import { LABELS } from '../../../src/data/index.ts';
 import { evaluateSplit, scoreLabels } from '../../../src/train/evaluate.ts';
 
@@ -19,12 +18,12 @@ describe('scoreLabels', () => {
 });
 
 describe('evaluateSplit', () => {
-  const scans = (count: number): CohortScan[] => Array.from({ length: count }, (_, n) => ({ id: `s${n}`, patientId: `p${n}`, reportId: `r${n}`, path: '', report: '', split: 'test', labels: null }));
+  const patients = (count: number): string[] => Array.from({ length: count }, (_, n) => `p${n}`);
   /** Every label alike: one row of scores and truths. */
   const split = (scores: number[], truths: number[]) => ({ scores: Float64Array.from(scores.flatMap((score) => LABELS.map(() => score))), truths: Uint8Array.from(truths.flatMap((truth) => LABELS.map(() => truth))) });
 
   it('fits the thresholds on the validation split, never on the evaluated one', () => {
-    const { metrics, intervals } = evaluateSplit(split([0.1, 0.7, 0.9], [0, 0, 1]), split([0.2, 0.3, 0.5, 0.6], [0, 0, 1, 1]), scans(4), 1);
+    const { metrics, intervals } = evaluateSplit(split([0.1, 0.7, 0.9], [0, 0, 1]), split([0.2, 0.3, 0.5, 0.6], [0, 0, 1, 1]), patients(4), { seed: 1 });
     expect(metrics.mean.auroc).toBe(1);
     expect(metrics.labels[0]!.threshold).toBe(0.9);
     // At 0.9 nothing of the test split counts as positive, though 0.5 would part it without an error.
@@ -33,7 +32,7 @@ describe('evaluateSplit', () => {
   });
 
   it('counts a score at the threshold as positive', () => {
-    const { metrics } = evaluateSplit(split([0.1, 0.7, 0.9], [0, 0, 1]), split([0.2, 0.3, 0.5, 0.9], [0, 0, 1, 1]), scans(4), 1);
+    const { metrics } = evaluateSplit(split([0.1, 0.7, 0.9], [0, 0, 1]), split([0.2, 0.3, 0.5, 0.9], [0, 0, 1, 1]), patients(4), { seed: 1 });
     expect(metrics.labels[0]!.classification).toMatchObject({ accuracy: 0.75, precision: 1 });
   });
 });
