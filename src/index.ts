@@ -3,6 +3,7 @@
  *
  * In browsers the same names come from src/browser.ts.
  */
+import { fileURLToPath } from 'node:url';
 import { Engine } from './autograd/index.ts';
 import { bytesAccess, openWeights } from './data/index.ts';
 import { Device } from './engine/index.ts';
@@ -37,11 +38,14 @@ export async function openEngine({ adapter, memoryBudget, debug }: OpenEngineOpt
 }
 
 /**
- * CT-CLIP's image encoder with the weights of a checkpoint: a path, its bytes, or an opened source. `.pt`, `.pth`, `.bin` and
+ * CT-CLIP's image encoder with the weights of a checkpoint: a path or file URL, its bytes, or an opened source. `.pt`, `.pth`, `.bin` and
  * `.safetensors` are told apart by content; nothing in them is run, and they are read a tensor at a time.
  * @throws Error naming the file and what is missing, of another shape, or no tensor
  */
-export async function loadCtClip(engine: Engine, file: string | Uint8Array | WeightSource, options?: CtClipOptions): Promise<CtClip> {
-  if (typeof file === 'string') return loadCtClipFrom(engine, await openWeights(await fileAccess(file), file), options);
+export async function loadCtClip(engine: Engine, file: string | URL | Uint8Array | WeightSource, options?: CtClipOptions): Promise<CtClip> {
+  if (typeof file === 'string' || file instanceof URL) {
+    const path = typeof file === 'string' ? file : fileURLToPath(file);
+    return loadCtClipFrom(engine, await openWeights(await fileAccess(path), path), options);
+  }
   return loadCtClipFrom(engine, file instanceof Uint8Array ? await openWeights(bytesAccess(file), 'checkpoint') : file, options);
 }

@@ -81,7 +81,9 @@ describe('TeacherTargets', () => {
     const bytes = await files.readFile(path);
     await files.writeFile(path, bytes.subarray(0, bytes.length - 2));
     await expect(targets.batch(scans.slice(0, 1))).rejects.toThrow(/the file is damaged/);
-    await expect(targetsIn(files).make(engine, await loadTeacher(), scans[0]!, teacher.input.shape, async () => new Float32Array(2048).fill(NaN))).rejects.toThrow(/scan0: the teacher's spatial residual hold NaN/);
+    const encoder = await loadTeacher();
+    await expect(targetsIn(files).make(engine, encoder, scans[0]!, teacher.input.shape, async () => new Float32Array(2048).fill(NaN))).rejects.toThrow(/scan0: the teacher's spatial residual hold NaN/);
+    encoder.dispose();
   });
 });
 
@@ -93,24 +95,24 @@ describe('a run that distils CT-CLIP', () => {
     expect(config().studentFromTeacher).toBe(false);
   });
 
-  it('trains on the targets alone, resumes bit for bit, and its FAST loss falls', async () => {
+  it('trains on the targets alone, resumes bit for bit, and its FAST loss falls', { timeout: 300_000 }, async () => {
     const files = memoryFiles({});
     const targets = targetsIn(files);
     await makeAll(targets, tinyCohort().scans.filter(({ split }) => split === 'train'));
-    const settings = { ...config(), stages: { fast: { steps: 8, learningRate: 2e-3 }, align: { steps: 2, learningRate: 1e-3 } } };
+    const settings = { ...config(), stages: { fast: { steps: 4, learningRate: 4e-3 }, align: { steps: 1, learningRate: 1e-3 } } };
     const unbroken = tinyRun(engine, { config: settings, targets });
     expect(await unbroken.train()).toBe('finished');
     const records = await unbroken.records();
-    expect(records.map(({ stage }) => stage)).toEqual([...Array<string>(8).fill('fast'), 'align', 'align']);
-    const fast = records.slice(0, 8).map(({ losses }) => losses.fast!);
-    expect(fast[7]! / fast[0]!, fast.join()).toBeLessThan(0.9);
-    expect(records[9]!.losses).toEqual(expect.objectContaining({ sigLip: expect.any(Number), style: expect.any(Number), position: expect.any(Number), channel: expect.any(Number), feature: expect.any(Number) }));
+    expect(records.map(({ stage }) => stage)).toEqual([...Array<string>(4).fill('fast'), 'align']);
+    const fast = records.slice(0, 4).map(({ losses }) => losses.fast!);
+    expect(fast[3]! / fast[0]!, fast.join()).toBeLessThan(0.9);
+    expect(records[4]!.losses).toEqual(expect.objectContaining({ sigLip: expect.any(Number), style: expect.any(Number), position: expect.any(Number), channel: expect.any(Number), feature: expect.any(Number) }));
     expect(unbroken.state.teacher).toBeNull();
     expect(unbroken.state.projectors!.taps[0]!.weight.shape).toEqual([10, 64]);
     unbroken.dispose();
 
     let run = tinyRun(engine, { config: settings, targets });
-    while ((await run.train(3)) === 'interrupted') {
+    while ((await run.train(4)) === 'interrupted') {
       run.dispose();
       run = await run.reopened();
     }

@@ -79,6 +79,16 @@ describe('openSafetensors', () => {
     }
   });
 
+  it('reads half precision across chunks', async () => {
+    const count = 2 ** 22 + 7; // 8 MiB and a little
+    const bits = Uint16Array.from({ length: count }, (_, i) => i % 0x7c00);
+    const file = await openSafetensors(bytesAccess(encodeSafetensors({ w: { dtype: 'F16', shape: [count], data: bits } })), 'x');
+    const values = await file.readFloat32('w', { start: 5, end: count - 1 });
+    const expected = toFloat32(new Uint8Array(bits.slice(5, -1).buffer), 'F16');
+    expect(values).toHaveLength(count - 6);
+    expect(Buffer.compare(new Uint8Array(values.buffer), new Uint8Array(expected.buffer))).toBe(0);
+  });
+
   it('says what it cannot give', async () => {
     const file = await openSafetensors(bytesAccess(sample), 'x');
     await expect(file.readFloat32('ids')).rejects.toThrow('x: tensor "ids" must be of a floating-point type, got I64');
