@@ -33,4 +33,4 @@ export type { VocabularyOptions } from './vocabulary.ts';
 export { decodeScan, readScan, scanFormat } from './loader.ts';
 export type { DecodedScan, DecodeScanOptions, ScanContent, ScanFormat } from './loader.ts';
 export { dicomFolderSources, dicomZipSources, initDicomCodecs, listDicomSeries, readDicom } from './dicom/index.ts';
-export type { DicomSource, ReadDicomOptions, WasmCodec, WasmCodecLoader, WasmCodecModule } from './dicom/index.ts';
+export type { DicomSeriesSummary, DicomSource, ReadDicomOptions, WasmCodec, WasmCodecLoader, WasmCodecModule } from './dicom/index.ts';
