@@ -49,4 +49,4 @@ export { decodeScan, readScan, scanFormat } from './loader.ts';
 export * from './weights/index.ts';
 export type { DecodedScan, DecodeScanOptions, ScanContent, ScanFormat } from './loader.ts';
 export { dicomFolderSources, dicomZipSources, initDicomCodecs, listDicomSeries, readDicom } from './dicom/index.ts';
-export type { DicomSource, ReadDicomOptions, WasmCodec, WasmCodecLoader, WasmCodecModule } from './dicom/index.ts';
+export type { DicomSeriesSummary, DicomSource, ReadDicomOptions, WasmCodec, WasmCodecLoader, WasmCodecModule } from './dicom/index.ts';

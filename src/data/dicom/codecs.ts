@@ -40,6 +40,7 @@ const DECODERS = {
 } as const;
 
 const END_OF_IMAGE = 0xd9;
+const READ_AHEAD_BYTES = 4;
 
 let loader: WasmCodecLoader | undefined;
 const modules = new Map<WasmCodec, Promise<WasmCodecModule>>();
@@ -99,19 +100,29 @@ function decodeLossless(bytes: Uint8Array, size: FrameSize, where: string): Samp
   checkJpeg(bytes, size, where, 0xc3);
   const { bitsPerSample } = readJpegFrame(bytes, where);
   let samples: ArrayLike<number>;
+  let rowsDone: number;
   try {
     const decoder = new (losslessJpeg as LosslessJpeg).Decoder();
-    const copy = new Uint8Array(bytes);
-    samples = decoder.decode(copy.buffer, 0, copy.length, bitsPerSample <= 8 ? 1 : 2);
+    // The decoder reads ahead, and drops the last sample where it meets the end mark doing so.
+    const padded = new Uint8Array(bytes.length + READ_AHEAD_BYTES);
+    padded.set(bytes.subarray(0, -2));
+    padded.set(bytes.subarray(-2), padded.length - 2);
+    samples = decoder.decode(padded.buffer, 0, padded.length, bitsPerSample <= 8 ? 1 : 2);
+    rowsDone = decoder.yLoc;
   } catch (cause) {
     throw damaged(where, 'lossless JPEG', cause);
   }
-  if (samples.length !== size.rows * size.columns) throw damaged(where, 'lossless JPEG', `it gives ${samples.length} samples`);
+  // It stops at any mark without a word and leaves the rest black.
+  if (rowsDone !== size.rows || samples.length !== size.rows * size.columns) throw damaged(where, 'lossless JPEG', `it gives ${rowsDone} of ${size.rows} rows`);
   return samples as Samples;
 }
 
 interface LosslessJpeg {
-  Decoder: new () => { decode(buffer: ArrayBuffer, offset: number, length: number, bytesPerSample: number): Samples };
+  Decoder: new () => {
+    /** Rows that are decoded so far. */
+    yLoc: number;
+    decode(buffer: ArrayBuffer, offset: number, length: number, bytesPerSample: number): Samples;
+  };
 }
 
 async function decodeInWasm(coding: keyof typeof DECODERS, bytes: Uint8Array, size: FrameSize, where: string): Promise<Samples> {

@@ -12,7 +12,6 @@ import { isDicom, parseDicom, readingValues } from './dicom-file.ts';
 import type { DataSet } from './dicom-file.ts';
 import { paddingRemark, readHu } from './frame.ts';
 import { chooseSeries, groupSeries } from './series.ts';
-import type { DicomSeries } from './series.ts';
 import { readSlices } from './slice.ts';
 import type { DicomSlice } from './slice.ts';
 import { stackSlices } from './stack.ts';
@@ -63,11 +62,20 @@ export async function readDicom(sources: readonly DicomSource[], name: string, o
   return { hu, shape: orientedShape(plan, fileShape), spacingMm: plan.spacingMm, warnings, source: name };
 }
 
+export interface DicomSeriesSummary {
+  /** SeriesInstanceUID, as `ReadDicomOptions.series` takes it. */
+  uid: string;
+  description: string;
+  number: number;
+  slices: number;
+  axial: boolean;
+}
+
 /** The CT series among the files, for people to choose from. Errors as of `readDicom`. */
-export async function listDicomSeries(sources: readonly DicomSource[], name: string): Promise<Omit<DicomSeries, 'slices'>[]> {
+export async function listDicomSeries(sources: readonly DicomSource[], name: string): Promise<DicomSeriesSummary[]> {
   const where = `readDicom: ${name}`;
   const found = groupSeries(await findSlices(new OpenFiles(sources, where), sources.length, where, []));
-  return found.map(({ slices: _, ...series }) => series);
+  return found.map(({ uid, description, number, slices, axial }) => ({ uid, description, number, slices: slices.length, axial }));
 }
 
 /** Reads files on demand and keeps the last one parsed: the frames of an enhanced CT come from one file. */

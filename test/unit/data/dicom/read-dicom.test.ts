@@ -220,7 +220,7 @@ describe('several series', () => {
     expect(warnings).toEqual(["the largest of 3 CT series is taken: 2 'Chest', 4 slices; 2 left out (1 'Chest', 9 slices; 3 'Chest', 3 slices)"]);
     expect((await readDicom(sources, NAME, { series: '5.3' })).shape[0]).toBe(3);
     await expect(readDicom(sources, NAME, { series: '5' })).rejects.toThrow(/there is no series 5; choose one of the 3:\n {2}5\.1 {2}1 'Chest', 9 slices, not axial\n {2}5\.2/);
-    expect((await listDicomSeries(sources, NAME)).map(({ uid, axial }) => [uid, axial])).toEqual([['5.1', false], ['5.2', true], ['5.3', true]]);
+    expect((await listDicomSeries(sources, NAME)).map(({ uid, slices, axial }) => [uid, slices, axial])).toEqual([['5.1', 9, false], ['5.2', 4, true], ['5.3', 3, true]]);
   });
 
   it('of equally large ones the first by number', async () => {
