@@ -3,7 +3,7 @@ import { realpath } from 'node:fs/promises';
 import { Command, Option } from 'commander';
 import { elementCount, ELEMENT_BYTES, openWeights, safetensorsParts, type TensorFile } from '../data/index.ts';
 import { nodeFiles, writeFileParts } from '../platform/node-files.ts';
-import { openFile } from '../platform/node-random-access.ts';
+import { fileAccess } from '../platform/node-random-access.ts';
 import { createProgress } from '../platform/progress.ts';
 import { Interrupted, interruptSignal } from './interrupt.ts';
 
@@ -22,17 +22,12 @@ export function convertCommand(): Command {
 }
 
 async function runConvert(path: string, { out, dtype }: ConvertFlags): Promise<void> {
-  const access = await openFile(path);
-  try {
-    const file = await openWeights(access, path);
-    if (!out) return void process.stdout.write(listing(file));
-    if (await isSameFile(path, out)) throw new Error(`convert: --out ${out}: is the file that is read; choose another name`);
-    await write(file, out, dtype === undefined ? {} : { dtype: dtype === 'f32' ? 'F32' : 'F16' });
-    const elements = [...file.tensors.values()].reduce((sum, { shape }) => sum + elementCount(shape), 0);
-    process.stdout.write(`${file.tensors.size} tensors, ${elements.toLocaleString('en')} elements: ${out}\n`);
-  } finally {
-    await access.close();
-  }
+  const file = await openWeights(await fileAccess(path), path);
+  if (!out) return void process.stdout.write(listing(file));
+  if (await isSameFile(path, out)) throw new Error(`convert: --out ${out}: is the file that is read; choose another name`);
+  await write(file, out, dtype === undefined ? {} : { dtype: dtype === 'f32' ? 'F32' : 'F16' });
+  const elements = [...file.tensors.values()].reduce((sum, { shape }) => sum + elementCount(shape), 0);
+  process.stdout.write(`${file.tensors.size} tensors, ${elements.toLocaleString('en')} elements: ${out}\n`);
 }
 
 async function isSameFile(a: string, b: string): Promise<boolean> {

@@ -8,6 +8,7 @@ import { presets } from '../model/index.ts';
 import { nodeFiles } from '../platform/node-files.ts';
 import { CHECKPOINT_FILE, parseMetrics, METRICS_FILE, renderReport, STAGES, type Evaluation, type ReportData, type SliceExample, type StepRecord, type TrainConfig, type VolumeStore } from '../train/index.ts';
 import type { CohortSource, OpenedEngine, ReadableCohort } from './cohort-session.ts';
+import type { TeacherSource } from './teacher.ts';
 
 export interface RunConfig {
   version: string;
@@ -21,6 +22,8 @@ export interface RunConfig {
   vocab?: string;
   textTower?: { folder: string; frozen: boolean };
   textCache?: string;
+  /** The CT-CLIP checkpoint that the run distils. */
+  teacher?: TeacherSource;
   train: TrainConfig;
 }
 

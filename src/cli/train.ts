@@ -6,12 +6,13 @@ import type { PresetName } from '../model/index.ts';
 import { presets } from '../model/index.ts';
 import { nodeFiles } from '../platform/node-files.ts';
 import { createProgress } from '../platform/progress.ts';
-import { decodeCheckpoint, evaluateSplit, findTextTower, globalStepOf, makeConfig, openTextTower, requireTeacher, scoreScans, shareSteps, STAGES, TextCache, totalSteps, train, type Evaluation, type RunState, type StageName, type TextTowerConfig, type TrainConfig } from '../train/index.ts';
+import { decodeCheckpoint, evaluateSplit, findTextTower, globalStepOf, makeConfig, openTextTower, requireTeacher, scoreScans, shareSteps, STAGES, TextCache, totalSteps, train, withTeacher, type Evaluation, type RunState, type StageName, type TeacherTargets, type TextTowerConfig, type TrainConfig } from '../train/index.ts';
 import { cohortSource, openCohortSession, openNodeEngine, withCohortFlags, type CohortSession, type CohortSource, type OpenedEngine } from './cohort-session.ts';
 import { Interrupted, interruptSignal } from './interrupt.ts';
 import { wholeNumber } from './options.ts';
 import { writePhantomCohort } from './phantom-cohort.ts';
 import { findCheckpoint, readRunConfig, removeLeftovers, writeRunConfig, writeRunReport, type RunConfig } from './run-folder.ts';
+import { describeTeacher, openTargets } from './teacher.ts';
 import { print, say } from './terminal.ts';
 import { packageVersion } from './versions.ts';
 import { openWeightFile } from './weight-files.ts';
@@ -32,6 +33,8 @@ interface TrainFlags {
   text?: 'report' | 'sentence';
   labelPrompts?: boolean;
   init?: string;
+  teacher?: string;
+  targets?: string;
   resume?: string;
   out?: string;
   seed: number;
@@ -58,6 +61,8 @@ export function trainCommand(): Command {
     .option('--label-prompts', 'also train on the prompts of the labels (default of preset tiny)')
     .option('--no-label-prompts', 'train on the reports alone')
     .option('--init <checkpoint>', 'start from the models of a checkpoint (a file or a run folder)')
+    .option('--teacher <file>', 'distil CT-CLIP (.pt or .safetensors) in place of the teacher stage; its targets are made once and kept')
+    .option('--targets <folder>', 'where the targets of --teacher are kept, for runs to share; default targets/ in the run folder')
     .option('--resume <run>', 'go on with an interrupted run; its settings hold, but for --learning-rate')
     .option('--out <folder>', 'run folder; default runs/ and the time')
     .option('--seed <n>', 'the same seed on the same adapter gives the same run', wholeNumber(0, 0x7fffffff), 0)
@@ -91,7 +96,9 @@ async function runTrain(flags: TrainFlags): Promise<void> {
     config.train = state.config;
     await writeRunConfig(folder, config);
     if (flags.resume) await removeLeftovers(folder);
-    await runStages(opened, state, session, folder, signal);
+    const { teacher } = state.config;
+    const targets = teacher && config.teacher ? await openTargets({ engine: opened.engine, source: config.teacher, teacher, session, signal, note: say }) : undefined;
+    await runStages(opened, state, session, folder, signal, targets);
     await finish(opened, state, session, folder, config, started);
   } finally {
     await session.pool.close();
@@ -103,18 +110,21 @@ async function newRun(flags: TrainFlags): Promise<{ folder: string; config: RunC
   const startedAt = new Date().toISOString();
   const folder = flags.out ?? join('runs', startedAt.replace(/\..*$/, '').replaceAll(':', '-'));
   if (await nodeFiles.exists(join(folder, 'config.json'))) throw new Error(`${folder}: holds a run already; go on with it by --resume ${folder}, or choose another --out`);
-  if (flags.stage !== 'all') requireTeacher(flags.stage, flags.init !== undefined);
+  if (flags.stage !== 'all') requireTeacher(flags.stage, flags.init !== undefined || flags.teacher !== undefined);
+  if (flags.teacher && flags.stage === 'teacher') throw new Error('train: --stage teacher trains a teacher, --teacher takes one; leave one of them out');
+  if (flags.targets && !flags.teacher) throw new Error('train: --targets is where --teacher keeps what it computed; give --teacher too');
   if (flags.freezeText && !flags.textTower) throw new Error('--freeze-text: takes a text tower with weights; give --text-tower a Hugging Face folder (a run from --init keeps the tower of its checkpoint as it is)');
   if (flags.textTower) await findTextTower(nodeFiles, flags.textTower);
   const source: CohortSource = flags.data
     ? cohortSource(flags)
     : { data: join('runs', `phantom-seed${flags.seed}-${flags.patients}+${flags.validationPatients}`) };
   const command = ['node train.js', ...process.argv.slice(2).filter((word, at) => !(at === 0 && word === 'train'))].join(' ');
-  return { folder, config: { version: packageVersion('ct-lite') ?? 'unknown', command, startedAt, source, phantom: !flags.data, ...(flags.init && { init: flags.init }), ...(flags.vocab && { vocab: flags.vocab }), ...(flags.textTower && { textTower: { folder: flags.textTower, frozen: flags.freezeText ?? false } }), ...(flags.textCache && { textCache: flags.textCache }), train: trainConfig(flags) } };
+  return { folder, config: { version: packageVersion('ct-lite') ?? 'unknown', command, startedAt, source, phantom: !flags.data, ...(flags.init && { init: flags.init }), ...(flags.vocab && { vocab: flags.vocab }), ...(flags.textTower && { textTower: { folder: flags.textTower, frozen: flags.freezeText ?? false } }), ...(flags.textCache && { textCache: flags.textCache }), ...(flags.teacher && { teacher: { file: flags.teacher, targets: flags.targets ?? join(folder, 'targets') } }), train: await trainConfig(flags) } };
 }
 
-function trainConfig(flags: TrainFlags): TrainConfig {
-  const config = makeConfig(flags.preset, flags.seed);
+async function trainConfig(flags: TrainFlags): Promise<TrainConfig> {
+  const preset = makeConfig(flags.preset, flags.seed);
+  const config = flags.teacher ? withTeacher(preset, await describeTeacher(flags.teacher, flags.preset)) : preset;
   if (flags.stage !== 'all') config.stages = { [flags.stage]: config.stages[flags.stage]! };
   if (flags.steps !== undefined) config.stages = shareSteps(config.stages, flags.steps);
   if (flags.learningRate !== undefined) for (const stage of Object.values(config.stages)) stage.learningRate = flags.learningRate;
@@ -162,10 +172,15 @@ async function openState({ engine }: OpenedEngine, config: RunConfig, flags: Tra
     const state = decodeCheckpoint(engine, await nodeFiles.readFile(file), file);
     if (state.config.preset !== settings.preset) throw new Error(`--init ${file}: has preset ${state.config.preset}, this run ${settings.preset}; give the same --preset`);
     if (state.config.head !== settings.head) throw new Error(`--init ${file}: has ${state.config.head} projection heads, this run ${settings.head}; give the same --head`);
-    requireTeacher(first, state.teacher !== null);
+    requireTeacher(first, state.teacher !== null || settings.teacher !== undefined);
     state.optimizer?.dispose();
     if (state.config.textTower) useTower(settings, state.config.textTower);
     if (state.config.headRank !== undefined) settings.headRank = state.config.headRank;
+    if (settings.teacher) {
+      state.teacher?.dispose();
+      state.projectors?.dispose();
+      Object.assign(state, { teacher: null, projectors: null });
+    }
     return { ...state, config: settings, optimizer: null, position: { stage: first, step: 0 } };
   }
   const start = { config: settings, position: { stage: first, step: 0 }, teacher: null, student: null, projectors: null, optimizer: null };
@@ -200,12 +215,12 @@ async function openTextCache(state: RunState, folder: string): Promise<void> {
   if (state.textCache.size) say(`${state.textCache.size} texts that the tower has read are in ${folder}`);
 }
 
-async function runStages({ engine }: OpenedEngine, state: RunState, { cohort, volumes }: CohortSession, folder: string, signal: AbortSignal): Promise<void> {
+async function runStages({ engine }: OpenedEngine, state: RunState, { cohort, volumes }: CohortSession, folder: string, signal: AbortSignal, targets: TeacherTargets | undefined): Promise<void> {
   const progress = createProgress({ title: 'training', total: totalSteps(state.config), start: globalStepOf(state) });
   signal.addEventListener('abort', () => progress.note('stopping after this step (Ctrl-C again ends at once)'));
   try {
     const outcome = await train(engine, state, cohort, {
-      files: nodeFiles, folder, volumes,
+      files: nodeFiles, folder, volumes, ...(targets && { targets }),
       onStep: ({ globalStep, stage, step, losses, volumesPerSecond, gpuBytes }) =>
         progress.update(globalStep, { stage: `${stage} ${step}/${state.config.stages[stage]!.steps}`, loss: losses.loss!, volumesPerSecond, gpuBytes }),
       onNote: (text) => progress.note(text),

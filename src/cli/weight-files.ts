@@ -1,15 +1,7 @@
-import { openWeights } from '../data/index.ts';
-import { openFile } from '../platform/node-random-access.ts';
-import type { OpenedWeights } from '../train/index.ts';
+import { openWeights, type TensorFile } from '../data/index.ts';
+import { fileAccess } from '../platform/node-random-access.ts';
 
-/** Opens a checkpoint by its content: safetensors, or PyTorch's ZIP (.bin, .pt). Close it when its tensors are read. */
-export async function openWeightFile(path: string): Promise<OpenedWeights> {
-  const access = await openFile(path);
-  try {
-    const file = await openWeights(access, path);
-    return { name: file.name, tensors: file.tensors, readFloat32: (name) => file.readFloat32(name), close: () => access.close() };
-  } catch (error) {
-    await access.close();
-    throw error;
-  }
+/** Opens a checkpoint by its content: safetensors, or PyTorch's ZIP (.bin, .pt). Only its index is read. */
+export async function openWeightFile(path: string): Promise<TensorFile> {
+  return openWeights(await fileAccess(path), path);
 }

@@ -1,10 +1,15 @@
 export { Bert, type TextBatch } from './bert.ts';
 export { loadBertWeights, parseBertConfig, type BertConfig, type BertWeightReport } from './bert-weights.ts';
 export { compressDenseHead, fullRank, rankKeeping, type CompressedHead } from './compress-head.ts';
+export { CtClip, loadCtClip, type CtClipEncoding, type CtClipKeys, type CtClipOptions } from './ct-clip.ts';
+export { CtClipTeacher, ctClipTeacherGeometry, loadCtClipTeacher, type CtClipTeacherGeometry } from './ct-clip-teacher.ts';
+export { CtVit, type CtVitConfig, type CtVitOutput } from './ct-vit.ts';
 export { CtLite, FastProjectors, type CtLiteOptions, type FrozenText } from './ct-lite.ts';
-export { ConvStemViT, type EncoderOutput, type VisionEncoder } from './encoder.ts';
+export { ConvStemViT, type AttentionPooled, type EncoderOutput, type VisionEncoder } from './encoder.ts';
 export * from './fast.ts';
-export { Initializer, Module } from './module.ts';
+export type { KeyReport } from './load-weights.ts';
+export { BlankInitializer, Constant, Initializer, Module } from './module.ts';
 export { presets, tokenGrid, type EncoderConfig, type HeadConfig, type Preset, type PresetName, type TextConfig } from './presets.ts';
-export type { WeightInfo, WeightSource } from './weight-source.ts';
+export { prefixed, type WeightInfo, type WeightSource } from './weight-source.ts';
 export { DenseProjection, makeProjection, StructuredFactorizedProjection, type ProjectionHead } from './projection.ts';
+export { commonGrid, poolTaps, type TokenGrid } from './pool-taps.ts';

@@ -1,5 +1,6 @@
 /** The file system of Node for src/data and src/train: atomic writes, and errors that name the path, the rule and the remedy. */
-import { randomUUID } from 'node:crypto';
+import { createHash, randomUUID } from 'node:crypto';
+import { createReadStream } from 'node:fs';
 import { appendFile, mkdir, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { FileEntry, FileSystem } from '../data/index.ts';
@@ -80,6 +81,15 @@ async function readPart(path: string, offset: number, bytes: number): Promise<Ui
   } finally {
     await file.close();
   }
+}
+
+/** SHA-256 of a file's bytes in hexadecimal; the file is not held in memory. */
+export function sha256OfFile(path: string): Promise<string> {
+  return named('read', path, async () => {
+    const hash = createHash('sha256');
+    for await (const part of createReadStream(path, { highWaterMark: 2 ** 20 })) hash.update(part as Uint8Array);
+    return hash.digest('hex');
+  });
 }
 
 async function entry(directory: string, name: string): Promise<FileEntry | null> {

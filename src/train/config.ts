@@ -10,9 +10,23 @@ export interface StageConfig {
   learningRate: number;
 }
 
+/** A teacher that is not trained here: CT-CLIP with somebody's weights. */
+export interface TeacherConfig {
+  /** SHA-256 of its checkpoint. */
+  weights: string;
+  /** Input shape and spacing in mm, in CtLite's axes. */
+  input: { shape: [number, number, number]; spacingMm: [number, number, number] };
+  /** Token grid of the targets: what the student's and the teacher's have in common. */
+  grid: [number, number, number];
+  /** Channels of its tokens. */
+  width: number;
+}
+
 export interface TrainConfig {
   preset: PresetName;
   seed: number;
+  /** Distil from this one instead of a CtLite model of the teacher stage. */
+  teacher?: TeacherConfig;
   /** Volumes a step. */
   batch: number;
   /** Stages to run, in order: teacher (SigLIP on uncompressed input), fast (FAST alone), align (SigLIP + fastWeight·FAST). */
@@ -111,6 +125,13 @@ const defaults: Record<PresetName, Defaults> = {
 /** The defaults of a preset with `changes` on top. */
 export function makeConfig(preset: PresetName, seed: number, changes: Partial<Defaults> = {}): TrainConfig {
   return { preset, seed, ...structuredClone(defaults[preset]), ...changes };
+}
+
+/** Settings of a run that distils a foreign teacher: the student starts from nothing, and the align stage has the teacher stage's steps too [O]. */
+export function withTeacher(config: TrainConfig, teacher: TeacherConfig): TrainConfig {
+  const { teacher: own, ...stages } = config.stages;
+  if (own && stages.align) stages.align = { steps: stages.align.steps + own.steps, learningRate: own.learningRate };
+  return { ...config, teacher, stages, studentFromTeacher: false };
 }
 
 /** Shares `total` steps among the configured stages in their default proportion; every stage gets at least one. */

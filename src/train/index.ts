@@ -1,5 +1,5 @@
 export { bootstrapMetrics, type Interval, type MetricIntervals } from './bootstrap.ts';
-export { makeConfig, shareSteps, STAGES, totalSteps, type StageName, type TextTowerConfig, type TrainConfig } from './config.ts';
+export { makeConfig, shareSteps, STAGES, totalSteps, withTeacher, type StageName, type TeacherConfig, type TextTowerConfig, type TrainConfig } from './config.ts';
 export { compressCheckpoint, type CompressedCheckpoint, type CompressedHeadReport, type CompressionChoice } from './compress-checkpoint.ts';
 export { compareModels, type Comparison } from './compare.ts';
 export { embedReports } from './embed-texts.ts';
@@ -13,6 +13,7 @@ export { distinctReports, measureRetrieval, type RetrievalResult } from './retri
 export { decodeCheckpoint, disposeState, encodeCheckpoint, prepareStage, requireTeacher, type RunState } from './run-state.ts';
 export { decodeSafetensors, encodeSafetensors } from './safetensors.ts';
 export { CHECKPOINT_FILE, DivergedError, globalStepOf, METRICS_FILE, parseMetrics, train, type MetricsRecord, type StepRecord, type TrainerHost } from './trainer.ts';
+export { TeacherTargets, type DecodeForTeacher, type HostTaps } from './teacher-targets.ts';
 export { TextCache, type TextCacheFolder } from './text-cache.ts';
-export { findTextTower, openTextTower, type OpenedWeights, type TextTower } from './text-tower.ts';
+export { findTextTower, openTextTower, type TextTower } from './text-tower.ts';
 export { VolumeStore } from './volumes.ts';

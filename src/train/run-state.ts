@@ -1,7 +1,7 @@
 /** What a run holds on the GPU, and how it goes into a checkpoint and comes back. */
 import type { Engine, Tensor } from '../autograd/index.ts';
 import { DEFAULT_TOKENIZER_SETTINGS, loadTokenizer, type Tokenizer, type TokenizerSettings } from '../data/index.ts';
-import { Bert, CtLite, FastProjectors, fullRank, Initializer, presets, type Module } from '../model/index.ts';
+import { Bert, BlankInitializer, CtLite, FastProjectors, fullRank, presets, type Module } from '../model/index.ts';
 import { STAGES, type StageName, type TrainConfig } from './config.ts';
 import { AdamW } from './optimizer.ts';
 import { decodeSafetensors, encodeSafetensors, type SafetensorsTensor } from './safetensors.ts';
@@ -36,21 +36,20 @@ export interface RunState {
 
 /** @throws where the stage distils a teacher and there is none. */
 export function requireTeacher(stage: StageName, hasTeacher: boolean): void {
-  if (stage === 'fast' && !hasTeacher) throw new Error('train: stage "fast" needs a teacher; run stage "teacher" first or give --init a checkpoint that has one');
+  if (stage === 'fast' && !hasTeacher) throw new Error('train: stage "fast" needs a teacher; run stage "teacher" first, give --init a checkpoint that has one, or --teacher a CT-CLIP checkpoint');
 }
 
 /** The models a stage trains and reads. Made when first needed, each from its own seed. */
 export function prepareStage(engine: Engine, state: RunState, stage: StageName): void {
   const { config } = state;
   if (stage === 'teacher') state.teacher ??= makeModel(engine, state, config.seed);
-  requireTeacher(stage, state.teacher !== null);
+  requireTeacher(stage, state.teacher !== null || config.teacher !== undefined);
   if (stage !== 'teacher') {
     const fresh = !state.student;
     state.student ??= makeModel(engine, state, config.seed + 1);
-    if (state.teacher) {
-      if (fresh && config.studentFromTeacher) copyParameters(engine, state.teacher, state.student);
-      state.projectors ??= new FastProjectors(engine, state.student.vision.width, state.teacher.vision.width, config.seed + 2, config.studentFromTeacher);
-    }
+    if (state.teacher && fresh && config.studentFromTeacher) copyParameters(engine, state.teacher, state.student);
+    const teacherWidth = config.teacher?.width ?? state.teacher?.vision.width;
+    if (teacherWidth) state.projectors ??= new FastProjectors(engine, state.student.vision.width, teacherWidth, config.seed + 2, config.studentFromTeacher);
   }
   state.teacher?.requireGrad(stage === 'teacher');
   state.student?.requireGrad(stage !== 'teacher');
@@ -198,12 +197,12 @@ export function disposeState(state: RunState): void {
 function restore(engine: Engine, state: RunState, tensors: Record<string, SafetensorsTensor>, file: string): void {
   const { config } = state;
   const has = (prefix: string): boolean => Object.keys(tensors).some((key) => key.startsWith(prefix));
-  if (config.textTower?.frozen) state.textTower = new Bert(new Initializer(engine, null), config.textTower.text, config.textTower.vocabularySize).requireGrad(false);
+  if (config.textTower?.frozen) state.textTower = new Bert(new BlankInitializer(engine), config.textTower.text, config.textTower.vocabularySize).requireGrad(false);
   if (has('teacher.')) state.teacher = newModel(engine, state, null);
   if (has('student.')) state.student = newModel(engine, state, null);
   if (has('projectors.')) {
     const { width } = presets[config.preset].encoder;
-    state.projectors = new FastProjectors(engine, width, width, config.seed);
+    state.projectors = new FastProjectors(engine, width, config.teacher?.width ?? width, config.seed);
   }
   if (!state.teacher && !state.student) throw new Error(`${file}: holds no model; the checkpoint is incomplete`);
   const targets = new Map([...(state.textTower?.namedParameters('text') ?? []), ...(state.teacher?.namedParameters('teacher') ?? []), ...(state.student?.namedParameters('student') ?? []), ...(state.projectors?.namedParameters('projectors') ?? [])]);

@@ -1,11 +1,12 @@
 /** One optimisation step of each stage. */
 import { noGrad, ops, type Engine, type Tensor } from '../autograd/index.ts';
 import type { CohortScan } from '../data/index.ts';
-import { fastLoss, presets, type CtLite, type EncoderOutput, type TextBatch } from '../model/index.ts';
+import { fastLoss, poolTaps, presets, type CtLite, type EncoderOutput, type Taps, type TextBatch } from '../model/index.ts';
 import type { StageName, TrainConfig } from './config.ts';
 import type { RunState } from './run-state.ts';
 import { batchIndices, seededRandom, uniform } from './sampler.ts';
 import { learningRate } from './schedule.ts';
+import type { HostTaps, TeacherTargets } from './teacher-targets.ts';
 import { drawTexts, tokenize, type StepTexts } from './texts.ts';
 import type { VolumeStore } from './volumes.ts';
 
@@ -14,6 +15,8 @@ export interface StepInput {
   /** [B·D·Y·X] each; null where the stage does not use it. */
   raw: Float32Array<ArrayBuffer> | null;
   jpeg: Float32Array<ArrayBuffer> | null;
+  /** Of a foreign teacher, where the run has one and the stage distils. */
+  targets: HostTaps | null;
   texts: StepTexts | null;
   batch: number;
 }
@@ -33,18 +36,22 @@ export interface StepSource {
   /** Of the sentences of these scans' reports. */
   frequencies: ReadonlyMap<string, number>;
   volumes: VolumeStore;
+  /** Of the foreign teacher that `config.teacher` names. */
+  targets?: TeacherTargets;
 }
 
 /** Draws and decodes the input of a step. */
-export async function loadStep(config: TrainConfig, stage: StageName, step: number, { scans: train, frequencies, volumes }: StepSource, hasTeacher: boolean): Promise<StepInput> {
+export async function loadStep(config: TrainConfig, stage: StageName, step: number, { scans: train, frequencies, volumes, targets }: StepSource, hasTeacher: boolean): Promise<StepInput> {
   const seed = config.seed * 1000 + stageSeeds[stage];
   const batch = Math.min(config.batch, train.length);
   const scans = batchIndices(seed, step, batch, train.length).map((index) => train[index]!);
   const [low, high] = config.trainQuality;
   const qualities = scans.map((_, row) => Math.round(uniform(seededRandom(seed, step, row, 'quality'), low, high)));
-  const needsRaw = stage !== 'align' || (hasTeacher && config.fastWeight > 0);
+  const distils = stage === 'fast' || (stage === 'align' && config.fastWeight > 0);
+  const needsRaw = stage === 'teacher' || (distils && !targets && (hasTeacher || stage === 'fast'));
   return {
     batch,
+    targets: distils && targets ? await targets.batch(scans) : null,
     raw: needsRaw ? await volumes.batch(scans, () => null) : null,
     jpeg: stage === 'teacher' ? null : await volumes.batch(scans, (row) => qualities[row]!),
     texts: stage === 'fast' ? null : drawTexts(scans, frequencies, config.text, seed, step),
@@ -104,7 +111,7 @@ function stageLosses(engine: Engine, state: RunState, stage: StageName, input: S
     return { losses: { loss }, recenter };
   }
 
-  const target = input.raw && teacher ? noGrad(() => engine.scope(() => teacher.vision.forward(upload(input.raw!)).taps)) : null;
+  const target = input.targets ? uploadTargets(engine, state, input) : input.raw && teacher ? noGrad(() => engine.scope(() => teacher.vision.forward(upload(input.raw!)).taps)) : null;
   const output = stage === 'fast' ? student!.vision.forward(upload(input.jpeg!)) : student!.encodeImage(upload(input.jpeg!));
   const losses: Record<string, Tensor> = {};
   if (target) Object.assign(losses, distillation(state, output, target));
@@ -122,8 +129,16 @@ function contrastive({ position }: RunState, model: CtLite, images: Tensor, { re
   return { loss, recenter: () => (enough ? model.centerHeads(images, embeddings, fresh ? 1 : centeringShare) : undefined) };
 }
 
-function distillation({ config, projectors }: RunState, output: EncoderOutput, target: EncoderOutput['taps']): Record<string, Tensor> {
-  const { total, terms } = fastLoss({ student: output.taps, teacher: target, projectors: projectors!.taps }, { weights: config.fast });
+function uploadTargets(engine: Engine, { config }: RunState, { targets, batch }: StepInput): Taps {
+  const { grid, width } = config.teacher!;
+  const upload = (values: Float32Array<ArrayBuffer>): Tensor => engine.tensor(values, [batch, grid[0] * grid[1] * grid[2], width]);
+  return targets!.map(({ residual, features }) => ({ residual: upload(residual), features: upload(features) }));
+}
+
+function distillation({ config, student, projectors }: RunState, output: EncoderOutput, target: Taps): Record<string, Tensor> {
+  const { grid } = student!.vision;
+  const taps = poolTaps(output.taps, grid, config.teacher?.grid ?? grid);
+  const { total, terms } = fastLoss({ student: taps, teacher: target, projectors: projectors!.taps }, { weights: config.fast });
   const weighed = Object.entries(terms).filter((entry): entry is [string, Tensor] => entry[1] !== null);
   // The terms before their sum: the first that is not finite is the cause.
   return { ...Object.fromEntries(weighed), fast: total };

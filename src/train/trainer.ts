@@ -7,6 +7,7 @@ import { scoreScans } from './evaluate.ts';
 import { evaluateLabels } from './metrics.ts';
 import { endStage, encodeCheckpoint, prepareStage, type RunState } from './run-state.ts';
 import { loadStep, runStep, type StepInput, type StepResult } from './steps.ts';
+import type { TeacherTargets } from './teacher-targets.ts';
 import { sentenceFrequencies } from './texts.ts';
 import type { VolumeStore } from './volumes.ts';
 
@@ -42,6 +43,8 @@ export interface TrainerHost {
   /** Folder of the run; exists. */
   folder: string;
   volumes: VolumeStore;
+  /** Of the foreign teacher that the config names; complete for the training scans. */
+  targets?: TeacherTargets;
   onStep: (record: StepRecord, total: number) => void;
   onNote: (text: string) => void;
   /** True once the user asked to stop: the step in progress is finished and saved. */
@@ -69,8 +72,9 @@ export async function train(engine: Engine, state: RunState, cohort: Cohort, hos
   const { config } = state;
   const trainScans = cohort.scans.filter(({ split }) => split === 'train');
   const validationScans = cohort.splitTooSmall ? trainScans : cohort.scans.filter(({ split }) => split === 'validation');
-  const source = { scans: trainScans, frequencies: sentenceFrequencies(trainScans), volumes: host.volumes };
+  const source = { scans: trainScans, frequencies: sentenceFrequencies(trainScans), volumes: host.volumes, ...(host.targets && { targets: host.targets }) };
   const metrics = new MetricsLog(host);
+  if (config.teacher && !host.targets) throw new Error('train: the run distils a foreign teacher, and its targets were not given');
   if (!trainScans.length) throw new Error('train: the cohort has no training scans; give more scans, or mend those that were skipped');
   await metrics.rewindTo(globalStepOf(state));
   const place = (): string => `${host.files.join(host.folder, CHECKPOINT_FILE)} (step ${globalStepOf(state)})`;

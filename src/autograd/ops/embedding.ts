@@ -54,6 +54,14 @@ export const embedding = defineOp('embedding', (weight: Tensor, ids: Uint32Array
   });
 });
 
+/** weight[ids[n], :] as [N, C] for `ids` u32 [N] on the GPU. No gradient; an id past the table reads its last row. */
+export function selectRows(weight: Tensor, ids: Tensor): Tensor {
+  const [vocabulary, columns] = weight.shape as [number, number];
+  const y = weight.engine.empty([ids.size, columns]);
+  runKernel(forwardKernel, { ids, weight, y }, { count: ids.size, columns, vocabulary });
+  return y;
+}
+
 /** The ids that occur (ascending), and where: `positions[offsets[r]..offsets[r+1])` are the places of `rows[r]`, ascending. */
 function groupEqual(ids: Uint32Array): { rows: Uint32Array<ArrayBuffer>; offsets: Uint32Array<ArrayBuffer>; positions: Uint32Array<ArrayBuffer> } {
   const positions = Uint32Array.from(ids, (_, position) => position).sort((a, b) => ids[a]! - ids[b]! || a - b);

@@ -157,7 +157,7 @@ describe('the command line', () => {
   }, limit);
 
   it('a stage without the teacher it distils', async () => {
-    expectError(await trainOn('one-bad', 'none', '--stage', 'fast'), /stage "fast" needs a teacher; run stage "teacher" first or give --init/);
+    expectError(await trainOn('one-bad', 'none', '--stage', 'fast'), /stage "fast" needs a teacher; run stage "teacher" first, give --init/);
     expect(existsSync(at('none'))).toBe(false);
     const teacher = await trainOn('one-bad', 'teacher', '--stage', 'teacher');
     expect(teacher.code, teacher.err).toBe(0);

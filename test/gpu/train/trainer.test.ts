@@ -263,7 +263,7 @@ describe('what a stage trains', () => {
     expect(Object.keys((await align.records())[0]!.losses)).toEqual(['loss', 'sigLip']);
     align.dispose();
     const fast = tinyRun(engine, { config: tinyConfig({ stages: { fast: { steps: 1, learningRate: 1e-3 } } }) });
-    await expect(fast.train()).rejects.toThrow('stage "fast" needs a teacher; run stage "teacher" first or give --init');
+    await expect(fast.train()).rejects.toThrow('stage "fast" needs a teacher; run stage "teacher" first, give --init');
     fast.dispose();
   });
 
