@@ -1,4 +1,8 @@
+import { dirname, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { playwright } from '@vitest/browser-playwright';
 import { defineConfig } from 'vitest/config';
+import { CHROMIUM_FLAGS, findChromium } from './test/browser/chromium.ts';
 // @ts-expect-error plain JavaScript, shared with esbuild.mjs
 import { viteWgsl } from './wgsl-plugin.mjs';
 
@@ -6,6 +10,36 @@ const room = (name: string, extra: object = {}) => ({
   extends: true as const,
   test: { name, include: [`test/${name}/**/*.test.ts`], ...extra },
 });
+
+const path = (file: string): string => fileURLToPath(new URL(file, import.meta.url));
+const chromium = await findChromium();
+
+/** Tests of the gpu room as they are, in a page: what they ask of Node is stood in for. Without Chromium they show as skipped. */
+const browserOps = chromium === null ? room('browser-ops', { include: ['test/browser/no-chromium.test.ts'] }) : {
+  extends: true as const,
+  plugins: [{
+    name: 'stand-ins',
+    enforce: 'pre' as const,
+    resolveId: (id: string, importer = '') => {
+      if (id === 'node:fs') return path('test/browser/fixture-files.ts');
+      return resolve(dirname(importer), id) === path('test/support/engine.ts') ? path('test/browser/engine.ts') : null;
+    },
+  }],
+  test: {
+    name: 'browser-ops',
+    include: ['test/gpu/ops/**/*.test.ts', 'test/gpu/autograd/**/*.test.ts', 'test/gpu/engine/**/*.test.ts'],
+    fileParallelism: false,
+    isolate: false,
+    testTimeout: 120_000,
+    browser: {
+      enabled: true,
+      headless: true,
+      screenshotFailures: false,
+      provider: playwright({ launchOptions: { executablePath: chromium, args: CHROMIUM_FLAGS } }),
+      instances: [{ browser: 'chromium' as const }],
+    },
+  },
+};
 
 export default defineConfig({
   plugins: [viteWgsl],
@@ -18,6 +52,7 @@ export default defineConfig({
       room('validate'),
       // A software adapter uses every core for one dispatch: files one after another, in one process, compile each pipeline once.
       room('gpu', { fileParallelism: false, isolate: false, maxWorkers: 1, testTimeout: 120_000 }),
+      browserOps,
     ],
   },
 });

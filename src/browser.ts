@@ -3,8 +3,8 @@ import { Engine } from './autograd/index.ts';
 import { blobAccess, bytesAccess, openWeights } from './data/index.ts';
 import { Device } from './engine/index.ts';
 import { loadCtClip as loadCtClipFrom, type CtClip, type CtClipOptions, type WeightSource } from './model/index.ts';
-import { requestBrowserAdapter } from './platform/browser.ts';
-import type { BrowserAdapterOptions } from './platform/browser.ts';
+import { requestBrowserAdapter } from './platform/browser-adapter.ts';
+import type { BrowserAdapterOptions } from './platform/browser-adapter.ts';
 
 export { checkpoint, Engine, isGradEnabled, noGrad, ops, Tensor } from './autograd/index.ts';
 export type { TensorOptions } from './autograd/index.ts';

@@ -54,7 +54,7 @@ export async function cohortOptions({ data, reports, labels, columns, labelMap }
 
 /** The flags of every command that reads a cohort. */
 export function withCohortFlags(command: Command, needsData: boolean): Command {
-  const data = new Option('--data <folder>', "scans (.nii.gz, .nii, .npz, prepared JPEG volumes): CT-RATE's or Rad-ChestCT's layout, or any folder with CSVs; or shards, a quoted \"folder/shard-*.tar\"");
+  const data = new Option('--data <folder>', "scans (.nii.gz, .nii, .npz, folders or .zip of DICOM slices, prepared JPEG volumes): CT-RATE's or Rad-ChestCT's layout, or any folder with CSVs; or shards, a quoted \"folder/shard-*.tar\"");
   return command
     .addOption(needsData ? data.makeOptionMandatory() : data)
     .option('--reports <csv>', 'VolumeName with Findings_EN and Impressions_EN; without it, those found below the folder')

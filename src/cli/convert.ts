@@ -1,11 +1,11 @@
 /** `ct-lite convert`: a PyTorch checkpoint to safetensors, or a list of what is in it. */
 import { realpath } from 'node:fs/promises';
 import { Command, Option } from 'commander';
-import { elementCount, ELEMENT_BYTES, openWeights, safetensorsParts, type TensorFile } from '../data/index.ts';
+import { elementCount, ELEMENT_BYTES, safetensorsParts, type TensorFile } from '../data/index.ts';
 import { nodeFiles, writeFileParts } from '../platform/node-files.ts';
-import { fileAccess } from '../platform/node-random-access.ts';
 import { createProgress } from '../platform/progress.ts';
 import { Interrupted, interruptSignal } from './interrupt.ts';
+import { openWeightFile } from './weight-files.ts';
 
 interface ConvertFlags {
   out?: string;
@@ -22,7 +22,7 @@ export function convertCommand(): Command {
 }
 
 async function runConvert(path: string, { out, dtype }: ConvertFlags): Promise<void> {
-  const file = await openWeights(await fileAccess(path), path);
+  const file = await openWeightFile(path);
   if (!out) return void process.stdout.write(listing(file));
   if (await isSameFile(path, out)) throw new Error(`convert: --out ${out}: is the file that is read; choose another name`);
   await write(file, out, dtype === undefined ? {} : { dtype: dtype === 'f32' ? 'F32' : 'F16' });

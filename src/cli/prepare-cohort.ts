@@ -4,12 +4,12 @@
  *
  * `compressed/` sorts before `hu/`: where both are there, a reader of the whole folder takes the JPEG volumes.
  */
-import { stat } from 'node:fs/promises';
-import { encodeJpegVolume, formatCsv, initJpegCodec, LABELS, openCohort, UNLABELLED, toHuInt16, writeNiftiGz } from '../data/index.ts';
+import { encodeJpegVolume, formatCsv, initJpegCodec, LABELS, openCohort, toHuInt16, UNLABELLED, writeNiftiGz } from '../data/index.ts';
 import type { CohortScan, DecodedScan, InputGrid } from '../data/index.ts';
 import { openDecodePool } from '../platform/node-decode-pool.ts';
 import { nodeFiles } from '../platform/node-files.ts';
 import { nodeJpegWasm } from '../platform/node-jpeg.ts';
+import { scanBytes } from '../platform/node-scan.ts';
 import { createProgress } from '../platform/progress.ts';
 import { cohortOptions, decodeJob, type CohortSource } from './cohort-session.ts';
 
@@ -87,7 +87,7 @@ export async function prepareCohort(options: PrepareCohortOptions): Promise<Prep
   const good = cohort.scans.filter(({ id }) => !bad.has(id));
   await writeTables(out, good, '.zip');
   if (keepHu) await writeTables(nodeFiles.join(out, HU_FOLDER), good, '.nii.gz');
-  const sizes = await Promise.all(good.map(async ({ id, path, part }) => [part?.bytes ?? (await stat(path)).size, (await stat(volumePath(out, id))).size] as const));
+  const sizes = await Promise.all(good.map(async ({ id, path, part }) => [part?.bytes ?? (await scanBytes(path)), await scanBytes(volumePath(out, id))] as const));
   return {
     prepared: good.length,
     skipped,

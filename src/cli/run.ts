@@ -37,6 +37,19 @@ const terminal: CommandLineOutput = {
   err: (text) => void process.stderr.write(text),
 };
 
+/** In the order of --help. */
+const commands = (): Command[] => [
+  doctorCommand(),
+  phantomCommand(),
+  prepareCommand(),
+  trainCommand(),
+  evalCommand(),
+  predictCommand(),
+  convertCommand(),
+  compressHeadCommand(),
+  embedCommand(),
+];
+
 function buildProgram(output: CommandLineOutput): Command {
   const program = new Command('ct-lite')
     .description('CT-Lite on WebGPU: trains, evaluates and applies a chest-CT vision-language model on JPEG volumes. Not a medical device.')
@@ -44,7 +57,7 @@ function buildProgram(output: CommandLineOutput): Command {
     .showHelpAfterError('(--help lists what there is)')
     .exitOverride()
     .configureOutput({ writeOut: output.out, writeErr: output.err });
-  for (const command of [doctorCommand(), phantomCommand(), prepareCommand(), trainCommand(), evalCommand(), predictCommand(), convertCommand(), compressHeadCommand(), embedCommand()]) {
+  for (const command of commands()) {
     if (!command.options.some(({ long }) => long === '--debug')) command.option('--debug', 'print where an error came from');
     program.addCommand(command.copyInheritedSettings(program));
   }

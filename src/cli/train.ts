@@ -6,18 +6,19 @@ import type { PresetName } from '../model/index.ts';
 import { presets } from '../model/index.ts';
 import { nodeFiles } from '../platform/node-files.ts';
 import { createProgress } from '../platform/progress.ts';
-import { decodeCheckpoint, evaluateSplit, findTextTower, globalStepOf, makeConfig, openTextTower, requireTeacher, scoreScans, shareSteps, STAGES, TextCache, totalSteps, train, withTeacher, type Evaluation, type RunState, type StageName, type TeacherTargets, type TextTowerConfig, type TrainConfig } from '../train/index.ts';
+import { decodeCheckpoint, evaluateSplit, findTextTower, globalStepOf, makeConfig, openTextTower, requireTeacher, scoreScans, shareSteps, STAGES, TextCache, totalSteps, train, TRAINABLE_PARTS, withTeacher, type Evaluation, type RunState, type StageName, type TeacherTargets, type TextTowerConfig, type TrainablePart, type TrainConfig } from '../train/index.ts';
 import { cohortSource, openCohortSession, openNodeEngine, withCohortFlags, type CohortSession, type CohortSource, type OpenedEngine } from './cohort-session.ts';
 import { Interrupted, interruptSignal } from './interrupt.ts';
 import { wholeNumber } from './options.ts';
 import { writePhantomCohort } from './phantom-cohort.ts';
+import { phantomSizes, refuseContradictions } from './resume-flags.ts';
 import { findCheckpoint, readRunConfig, removeLeftovers, writeRunConfig, writeRunReport, type RunConfig } from './run-folder.ts';
-import { describeTeacher, openTargets } from './teacher.ts';
 import { print, say } from './terminal.ts';
+import { describeTeacher, openTargets } from './teacher.ts';
 import { packageVersion } from './versions.ts';
 import { openWeightFile } from './weight-files.ts';
 
-interface TrainFlags {
+export interface TrainFlags {
   data?: string;
   reports?: string;
   labels?: string;
@@ -29,6 +30,7 @@ interface TrainFlags {
   textCache?: string;
   preset: PresetName;
   stage: StageName | 'all';
+  train?: TrainablePart;
   head?: 'sfp' | 'dense';
   text?: 'report' | 'sentence';
   labelPrompts?: boolean;
@@ -40,6 +42,7 @@ interface TrainFlags {
   seed: number;
   steps?: number;
   batch?: number;
+  virtualBatch?: number;
   quality?: number;
   learningRate?: number;
   adapter?: string;
@@ -56,6 +59,7 @@ export function trainCommand(): Command {
     .option('--text-cache <folder>', 'where that is kept; default text-cache beside the run folder')
     .addOption(new Option('--preset <name>', 'size of the model').choices(Object.keys(presets)).default('tiny'))
     .addOption(new Option('--stage <name>', 'one stage alone, or all').choices([...STAGES, 'all']).default('all'))
+    .addOption(new Option('--train <part>', 'what of the model is trained, the rest stays as it is: its heads, also the last blocks, or all').choices([...TRAINABLE_PARTS]))
     .addOption(new Option('--head <kind>', 'projection heads: Block Tensor Train or dense').choices(['sfp', 'dense']))
     .addOption(new Option('--text <unit>', 'texts of the contrastive loss').choices(['report', 'sentence']))
     .option('--label-prompts', 'also train on the prompts of the labels (default of preset tiny)')
@@ -63,11 +67,12 @@ export function trainCommand(): Command {
     .option('--init <checkpoint>', 'start from the models of a checkpoint (a file or a run folder)')
     .option('--teacher <file>', 'distil CT-CLIP (.pt or .safetensors) in place of the teacher stage; its targets are made once and kept')
     .option('--targets <folder>', 'where the targets of --teacher are kept, for runs to share; default targets/ in the run folder')
-    .option('--resume <run>', 'go on with an interrupted run; its settings hold, but for --learning-rate')
+    .option('--resume <run>', 'go on with an interrupted run in its own folder. Its settings hold: --learning-rate and --adapter may differ, any other flag that does is refused')
     .option('--out <folder>', 'run folder; default runs/ and the time')
     .option('--seed <n>', 'the same seed on the same adapter gives the same run', wholeNumber(0, 0x7fffffff), 0)
-    .option('--steps <n>', 'optimiser steps over all stages', wholeNumber(1))
-    .option('--batch <n>', 'volumes a step', wholeNumber(1))
+    .option('--steps <n>', 'optimiser steps over all stages, shared out at the start of the run', wholeNumber(1))
+    .option('--batch <n>', 'volumes at once; with fewer than 4 a step the embeddings are not centred', wholeNumber(1))
+    .option('--virtual-batch <n>', 'volumes a step, in parts of --batch: the gradients of all together in the memory of one part; default --batch', wholeNumber(1))
     .option('--quality <n>', 'JPEG quality of evaluation', wholeNumber(1, 100))
     .option('--learning-rate <x>', 'peak learning rate of every stage', positiveNumber)
     .option('--adapter <name>', 'swiftshader, lavapipe, or a part of the adapter\'s name')
@@ -82,12 +87,14 @@ function positiveNumber(text: string): number {
   return value;
 }
 
-async function runTrain(flags: TrainFlags): Promise<void> {
+async function runTrain(flags: TrainFlags, command: Command): Promise<void> {
   const started = performance.now();
   const signal = interruptSignal();
+  const given = (flag: keyof TrainFlags): boolean => command.getOptionValueSource(flag) === 'cli';
+  const { folder, config } = flags.resume ? { folder: flags.resume, config: await readRunConfig(flags.resume) } : await newRun(flags, given);
+  if (flags.resume) refuseContradictions(flags, given, config, folder);
   const opened = await openNodeEngine(flags.adapter);
   say(opened.line);
-  const { folder, config } = flags.resume ? { folder: flags.resume, config: await readRunConfig(flags.resume) } : await newRun(flags);
   const session = await openCohort(config, flags, signal);
   try {
     const state = await openState(opened, config, flags, session);
@@ -100,13 +107,26 @@ async function runTrain(flags: TrainFlags): Promise<void> {
     const targets = teacher && config.teacher ? await openTargets({ engine: opened.engine, source: config.teacher, teacher, session, signal, note: say }) : undefined;
     await runStages(opened, state, session, folder, signal, targets);
     await finish(opened, state, session, folder, config, started);
+  } catch (error) {
+    throw withWayOn(error, folder);
   } finally {
     await session.pool.close();
     opened.engine.destroy();
   }
 }
 
-async function newRun(flags: TrainFlags): Promise<{ folder: string; config: RunConfig }> {
+/** A failed write ends the run but loses nothing: the way on is the same run again. */
+function withWayOn(error: unknown, folder: string): unknown {
+  const { code, message } = error as NodeJS.ErrnoException;
+  if (!['ENOSPC', 'EDQUOT', 'EFBIG', 'EROFS', 'EACCES', 'EPERM', 'EIO'].includes(code ?? '')) return error;
+  return new Error(`${message}; then go on with: node train.js --resume ${folder}`, { cause: error });
+}
+
+async function newRun(flags: TrainFlags, given: (flag: keyof TrainFlags) => boolean): Promise<{ folder: string; config: RunConfig }> {
+  if (!flags.data && (flags.reports || flags.labels)) throw new Error(`train: ${flags.reports ? '--reports' : '--labels'} needs --data, the folder of the scans that it names`);
+  for (const flag of ['patients', 'validationPatients'] as const) {
+    if (flags.data && given(flag)) throw new Error(`train: --${flag === 'patients' ? 'patients' : 'validation-patients'} is of the phantom cohort, but --data gives ${flags.data}; leave one of them out`);
+  }
   const startedAt = new Date().toISOString();
   const folder = flags.out ?? join('runs', startedAt.replace(/\..*$/, '').replaceAll(':', '-'));
   if (await nodeFiles.exists(join(folder, 'config.json'))) throw new Error(`${folder}: holds a run already; go on with it by --resume ${folder}, or choose another --out`);
@@ -119,7 +139,18 @@ async function newRun(flags: TrainFlags): Promise<{ folder: string; config: RunC
     ? cohortSource(flags)
     : { data: join('runs', `phantom-seed${flags.seed}-${flags.patients}+${flags.validationPatients}`) };
   const command = ['node train.js', ...process.argv.slice(2).filter((word, at) => !(at === 0 && word === 'train'))].join(' ');
-  return { folder, config: { version: packageVersion('ct-lite') ?? 'unknown', command, startedAt, source, phantom: !flags.data, ...(flags.init && { init: flags.init }), ...(flags.vocab && { vocab: flags.vocab }), ...(flags.textTower && { textTower: { folder: flags.textTower, frozen: flags.freezeText ?? false } }), ...(flags.textCache && { textCache: flags.textCache }), ...(flags.teacher && { teacher: { file: flags.teacher, targets: flags.targets ?? join(folder, 'targets') } }), train: await trainConfig(flags) } };
+  return {
+    folder,
+    config: {
+      version: packageVersion('ct-lite') ?? 'unknown', command, startedAt, source, phantom: !flags.data,
+      ...(flags.init && { init: flags.init }),
+      ...(flags.vocab && { vocab: flags.vocab }),
+      ...(flags.textTower && { textTower: { folder: flags.textTower, frozen: flags.freezeText ?? false } }),
+      ...(flags.textCache && { textCache: flags.textCache }),
+      ...(flags.teacher && { teacher: { file: flags.teacher, targets: flags.targets ?? join(folder, 'targets') } }),
+      train: await trainConfig(flags),
+    },
+  };
 }
 
 async function trainConfig(flags: TrainFlags): Promise<TrainConfig> {
@@ -129,7 +160,12 @@ async function trainConfig(flags: TrainFlags): Promise<TrainConfig> {
   if (flags.steps !== undefined) config.stages = shareSteps(config.stages, flags.steps);
   if (flags.learningRate !== undefined) for (const stage of Object.values(config.stages)) stage.learningRate = flags.learningRate;
   if (flags.batch !== undefined) config.batch = flags.batch;
+  if (flags.virtualBatch !== undefined) {
+    if (flags.virtualBatch < config.batch) throw new Error(`--virtual-batch ${flags.virtualBatch}: must be at least the batch, ${config.batch}; give a smaller --batch`);
+    config.virtualBatch = flags.virtualBatch;
+  }
   if (flags.quality !== undefined) config.quality = flags.quality;
+  if (flags.train) config.trainable = flags.train;
   if (flags.head) config.head = flags.head;
   if (flags.text) config.text.unit = flags.text;
   if (flags.labelPrompts !== undefined) config.text.labelPrompts = flags.labelPrompts;
@@ -138,8 +174,7 @@ async function trainConfig(flags: TrainFlags): Promise<TrainConfig> {
 
 async function openCohort(config: RunConfig, flags: TrainFlags, signal: AbortSignal): Promise<CohortSession> {
   if (config.phantom) {
-    const sizes = /(\d+)\+(\d+)$/.exec(config.source.data);
-    const [patients, validationPatients] = sizes ? [Number(sizes[1]), Number(sizes[2])] : [flags.patients, flags.validationPatients];
+    const { patients, validationPatients } = phantomSizes(config) ?? flags;
     const { volumes } = await writePhantomCohort({ out: config.source.data, patients, validationPatients, seed: config.train.seed, signal });
     say(`phantom cohort: ${volumes} drawn volumes in ${config.source.data} (no patients; for trying the software)`);
   }
@@ -239,7 +274,8 @@ async function finish(opened: OpenedEngine, state: RunState, session: CohortSess
   const warnings = config.phantom ? ['The scans are phantoms: drawn by this software, not taken of people. The numbers say how the software works, not how well it reads chest CTs.'] : [];
   if (cohort.splitTooSmall) warnings.push('Too few patients to split: the figures below are of the scans that the model was trained on.');
   const test = labelled(cohort.splitTooSmall ? 'train' : 'test');
-  const validation = labelled(cohort.splitTooSmall ? 'train' : 'validation');
+  // Thresholds are never fitted on the scans that they are measured on.
+  const validation = cohort.splitTooSmall ? [] : labelled('validation');
   const evaluate = async (model: 'teacher' | 'student'): Promise<Evaluation | null> => {
     if (!state[model] || test.length === 0) return null;
     const options = { engine: opened.engine, model: state[model], tokenizer: state.tokenizer, volumes, shape: presets[settings.preset].grid.shape, batch: settings.batch, quality: model === 'teacher' ? null : settings.quality };

@@ -6,7 +6,7 @@
  * files lie, a flat folder of prepared JPEG volumes included.
  */
 import { findCohortFiles, parseCtRateName, scanId } from './cohort-files.ts';
-import type { CohortFile } from './cohort-files.ts';
+import type { CohortFile, CohortScanFile } from './cohort-files.ts';
 import { firstFew, isLabelTable, isReportTable, readLabels, readPatients, readReports } from './cohort-tables.ts';
 import type { LabelRow, ReportRow } from './cohort-tables.ts';
 import { renameColumns, type ColumnNames } from './column-names.ts';
@@ -20,7 +20,7 @@ import { MIN_PATIENTS, splitPatients, textId } from './splits.ts';
 import type { Split } from './splits.ts';
 
 export interface CohortScan {
-  /** File name without its endings: train_1_a_1. */
+  /** File name without its endings: train_1_a_1. Of a DICOM series, its folder's name. */
   id: string;
   /** All scans of a patient share one split. */
   patientId: string;
@@ -80,7 +80,7 @@ export async function openCohort(fs: FileSystem, options: OpenCohortOptions): Pr
   if (!options.shards && !(await fs.exists(data))) throw new Error(`openCohort: ${data}: the folder is missing; give the folder with the scans`);
   const files = options.shards || isShardName(data) ? { scans: [], tables: [], shards: [...(options.shards ?? [data])] } : await findCohortFiles(fs, data);
   if (files.scans.length + files.shards.length === 0) {
-    throw new Error(`openCohort: ${data}: no scan is found (.nii, .nii.gz, JPEG-volume .zip, or a .tar of them); give the folder with the scans`);
+    throw new Error(`openCohort: ${data}: no scan is found (.nii, .nii.gz, .npz, a folder or .zip of DICOM slices, a JPEG-volume .zip, or a .tar of them); give the folder with the scans`);
   }
   const problems: string[] = [];
   const matched: UnsplitScan[] = await readShards(fs, files.shards, problems);
@@ -161,11 +161,13 @@ function merge<T>(maps: Map<string, T>[]): Map<string, T> {
   return new Map(maps.flatMap((map) => [...map]));
 }
 
-function matchScans(files: CohortFile[], { reports, labels, patients, metadata }: Tables, problems: string[]): UnsplitScan[] {
+function matchScans(files: CohortScanFile[], { reports, labels, patients, metadata }: Tables, problems: string[]): UnsplitScan[] {
   const scans = new Map<string, UnsplitScan>();
   const withoutReport: string[] = [];
   const doubled: string[] = [];
-  for (const { path, name } of files) {
+  for (const file of files) {
+    // Below a folder that a table names, all DICOM belongs to that scan.
+    const { path, name } = file.folders?.find((folder) => (reports ?? labels).has(scanId(folder.name))) ?? file;
     const id = scanId(name);
     const row = reports ? reports.get(id) : labels.has(id) && { text: '', patientId: null };
     if (!row || (reports && row.text === '')) {
@@ -173,7 +175,7 @@ function matchScans(files: CohortFile[], { reports, labels, patients, metadata }
       continue;
     }
     if (scans.has(id)) {
-      doubled.push(id);
+      if (scans.get(id)!.path !== path) doubled.push(id);
       continue;
     }
     const label = labels.get(id);
@@ -188,7 +190,7 @@ function matchScans(files: CohortFile[], { reports, labels, patients, metadata }
       ...(metadata.has(id) && { metadata: metadata.get(id)! }),
     });
   }
-  const present = new Set(files.map(({ name }) => scanId(name)));
+  const present = new Set([...files.map(({ name }) => scanId(name)), ...scans.keys()]);
   const note = (ids: string[], text: string): void => {
     if (ids.length > 0) problems.push(`${text} (${ids.length}): ${firstFew(ids)}`);
   };

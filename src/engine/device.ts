@@ -1,6 +1,7 @@
 import { BufferPool, GPUBufferUsageFlags, mebibytes, type PoolBuffer, type PoolStats } from './buffers.ts';
 import { check, DeviceLostError, EngineError, OutOfMemoryError } from './errors.ts';
 import { packParams, type Kernel, type Params } from './kernel.ts';
+import { BINDING_ALIGNMENT, checkLimits } from './limits.ts';
 import { PipelineCache, type CompiledKernel } from './pipelines.ts';
 import { Profiler, type KernelTime } from './profile.ts';
 
@@ -21,8 +22,8 @@ export interface BufferView {
 }
 
 const dispatchesPerBatch = 128;
-const uniformAlignment = 256; // WebGPU's default minUniformBufferOffsetAlignment
-const storageAlignment = 256; // and minStorageBufferOffsetAlignment
+const uniformAlignment = BINDING_ALIGNMENT;
+const storageAlignment = BINDING_ALIGNMENT;
 const maxCachedBindGroups = 8192;
 const wantedFeatures: readonly GPUFeatureName[] = ['shader-f16', 'subgroups', 'timestamp-query'];
 
@@ -61,10 +62,13 @@ export class Device {
 
   /**
    * Opens a device on an adapter with the largest buffers and bindings it offers, and `shader-f16`, `subgroups` and
-   * `timestamp-query` where it has them. Throws EngineError where the adapter gives no device.
+   * `timestamp-query` where it has them. Throws EngineError where the adapter lacks a limit that the kernels need, or gives no
+   * device.
    */
   static async open(adapter: GPUAdapter, options: DeviceOptions = {}): Promise<Device> {
-    const { limits } = adapter;
+    const { limits, info } = adapter;
+    const name = info.description || info.device || info.vendor || 'unnamed adapter';
+    checkLimits(adapter, name);
     const requiredLimits: Record<string, number> = {
       maxBufferSize: limits.maxBufferSize,
       maxStorageBufferBindingSize: limits.maxStorageBufferBindingSize,
@@ -81,10 +85,9 @@ export class Device {
         requiredFeatures: wantedFeatures.filter((feature) => adapter.features.has(feature)),
       });
     } catch (cause) {
-      throw new EngineError('Device.open', `the adapter "${adapter.info.description || adapter.info.device}" gives no device: ${String(cause)}`, { cause });
+      throw new EngineError('Device.open', `the adapter "${name}" gives no device: ${String(cause)}; choose another adapter, or update its driver`, { cause });
     }
-    checkLimits(gpu.limits);
-    return new Device(gpu, adapter.info, options);
+    return new Device(gpu, info, options);
   }
 
   private constructor(gpu: GPUDevice, adapterInfo: GPUAdapterInfo, options: DeviceOptions) {
@@ -344,13 +347,5 @@ export class Device {
         return error;
       });
     this.failures.add(settled);
-  }
-}
-
-function checkLimits(limits: GPUSupportedLimits): void {
-  const needed: Partial<Record<keyof GPUSupportedLimits, number>> = { maxStorageBuffersPerShaderStage: 8, maxComputeInvocationsPerWorkgroup: 256, maxComputeWorkgroupSizeX: 256 };
-  for (const [name, least] of Object.entries(needed)) {
-    const offered = limits[name as keyof GPUSupportedLimits] as number;
-    check(offered >= least, 'Device.open', () => `needs ${name} of at least ${least}, the adapter offers ${offered}; choose another adapter`);
   }
 }

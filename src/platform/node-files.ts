@@ -72,6 +72,15 @@ export function writeFileParts(path: string, parts: Parts): Promise<void> {
   });
 }
 
+/** SHA-256 of a file's bytes in hexadecimal; the file is not held in memory. */
+export function sha256OfFile(path: string): Promise<string> {
+  return named('read', path, async () => {
+    const hash = createHash('sha256');
+    for await (const part of createReadStream(path, { highWaterMark: 2 ** 20 })) hash.update(part as Uint8Array);
+    return hash.digest('hex');
+  });
+}
+
 async function readPart(path: string, offset: number, bytes: number): Promise<Uint8Array> {
   const file = await open(path, 'r');
   try {
@@ -81,15 +90,6 @@ async function readPart(path: string, offset: number, bytes: number): Promise<Ui
   } finally {
     await file.close();
   }
-}
-
-/** SHA-256 of a file's bytes in hexadecimal; the file is not held in memory. */
-export function sha256OfFile(path: string): Promise<string> {
-  return named('read', path, async () => {
-    const hash = createHash('sha256');
-    for await (const part of createReadStream(path, { highWaterMark: 2 ** 20 })) hash.update(part as Uint8Array);
-    return hash.digest('hex');
-  });
 }
 
 async function entry(directory: string, name: string): Promise<FileEntry | null> {

@@ -4,6 +4,10 @@ import type { PresetName, TextConfig } from '../model/index.ts';
 export const STAGES = ['teacher', 'fast', 'align'] as const;
 export type StageName = (typeof STAGES)[number];
 
+/** What of a model is trained: its projection heads alone, also the last block of each stack and the pooling, or all of it [O]. */
+export const TRAINABLE_PARTS = ['heads', 'last-blocks', 'all'] as const;
+export type TrainablePart = (typeof TRAINABLE_PARTS)[number];
+
 export interface StageConfig {
   steps: number;
   /** Peak learning rate; warm-up and cosine as in schedule.ts. */
@@ -27,8 +31,10 @@ export interface TrainConfig {
   seed: number;
   /** Distil from this one instead of a CtLite model of the teacher stage. */
   teacher?: TeacherConfig;
-  /** Volumes a step. */
+  /** Volumes at once. */
   batch: number;
+  /** Volumes a step where it is more than `batch`: encoded part by part, with the gradients of all together (gradient caching). */
+  virtualBatch?: number;
   /** Stages to run, in order: teacher (SigLIP on uncompressed input), fast (FAST alone), align (SigLIP + fastWeight·FAST). */
   stages: Partial<Record<StageName, StageConfig>>;
   /** JPEG quality of validation, test and prediction, and the range that training draws from [O]. */
@@ -40,6 +46,8 @@ export interface TrainConfig {
   headRank?: number;
   /** A text tower with weights of its own, in place of the preset's. */
   textTower?: TextTowerConfig;
+  /** What the stages train of their model; all of it where not given. The rest stays as it is. */
+  trainable?: TrainablePart;
   /** Starts the student from the teacher's weights where both have the same shape [O]. */
   studentFromTeacher: boolean;
   /**
@@ -100,7 +108,7 @@ const defaults: Record<PresetName, Defaults> = {
   tiny: {
     ...common,
     batch: 8,
-    stages: { teacher: { steps: 54, learningRate: 1.2e-3 }, fast: { steps: 6, learningRate: 3e-4 }, align: { steps: 8, learningRate: 3e-4 } },
+    stages: { teacher: { steps: 54, learningRate: 1.2e-3 }, fast: { steps: 8, learningRate: 5e-5 }, align: { steps: 8, learningRate: 1e-4 } },
     text: { unit: 'sentence', sentencesPerScan: 1, maxTokens: 16, labelPrompts: true },
     logitBias: -2,
     checkpointEvery: 20,

@@ -6,6 +6,7 @@ import {
   dataUri, formatBytes, formatDuration, formatMeasure, html, inlineJson, inlineScript, inlineStyle, type Markup,
 } from './report-html.ts';
 import { REPORT_STYLE } from './report-style.ts';
+import type { DistillationMeasure } from './validate.ts';
 
 export interface ReportImage {
   mime: 'image/png' | 'image/jpeg';
@@ -68,6 +69,8 @@ export interface ReportData {
   losses: StepChart[];
   /** Mean AUROC on validation during the run; null where it was never measured. */
   validation: { steps: number[]; auroc: (number | null)[] } | null;
+  /** FAST on the same validation scans before and after its stage, as far as the run got. */
+  distillation: DistillationMeasure[];
   /** null where the run did not evaluate. */
   evaluation: { split: string; metrics: EvaluationMetrics; intervals: MetricIntervals } | null;
   slices: SliceExample[];
@@ -139,8 +142,10 @@ function stepCharts({ losses, validation }: ReportData): StepChart[] {
   return [...losses, chart];
 }
 
-function learningSection(charts: StepChart[]): Markup {
+function learningSection(charts: StepChart[], distillation: DistillationMeasure[]): Markup {
+  const [before, after] = distillation.map(({ losses }) => losses.fast!.toPrecision(4));
   return html`<section><h2>Learning</h2><p class="hint">Each stage's loss and its terms at every step as they were, not smoothed. Move over a curve to read it; click a name to hide it.</p>
+${before !== undefined && after !== undefined && html`<p>FAST on ${distillation[0]!.scans} validation scans at JPEG ${distillation[0]!.quality}: ${before} before its stage, ${after} after it.</p>`}
 <div class="charts">${charts.map(chartPlace)}</div></section>`;
 }
 
@@ -233,7 +238,7 @@ export function renderReport(data: ReportData, assets: ReportAssets): string {
 <style>${inlineStyle(assets.uPlotStyle)}${inlineStyle(REPORT_STYLE)}</style></head><body><main>
 <header><h1>${title}</h1><p class="lead">${run.stages.join(' → ')} · preset ${run.preset} · ${cohort.name} · seed ${run.seed} · ${run.steps} steps in ${formatDuration(run.seconds)}</p>
 <p class="banner"><b>Not a medical device.</b> For research only; not for diagnosis or treatment.${warnings.map((warning) => html`<br>${warning}`)}</p></header>
-${tiles(data)}${evaluationSections(data)}${charts.length > 0 && learningSection(charts)}${sliceSection(data)}${runSection(data)}${skippedSection(data)}${originSection()}${configSection(data)}
+${tiles(data)}${evaluationSections(data)}${charts.length > 0 && learningSection(charts, data.distillation)}${sliceSection(data)}${runSection(data)}${skippedSection(data)}${originSection()}${configSection(data)}
 <footer>Made by ct-lite ${run.version}. Not a medical device.</footer></main>
 <script type="application/json" id="chart-data">${inlineJson(charts)}</script>
 <script>${inlineScript(assets.uPlotScript)}</script><script>${inlineScript(CHART_SCRIPT)}</script></body></html>

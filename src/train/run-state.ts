@@ -51,8 +51,9 @@ export function prepareStage(engine: Engine, state: RunState, stage: StageName):
     const teacherWidth = config.teacher?.width ?? state.teacher?.vision.width;
     if (teacherWidth) state.projectors ??= new FastProjectors(engine, state.student.vision.width, teacherWidth, config.seed + 2, config.studentFromTeacher);
   }
-  state.teacher?.requireGrad(stage === 'teacher');
-  state.student?.requireGrad(stage !== 'teacher');
+  state.teacher?.requireGrad(false);
+  state.student?.requireGrad(false);
+  for (const [, tensor] of trainedParameters(state, stage)) tensor.requiresGrad = true;
   state.optimizer ??= makeOptimizer(engine, state, stage);
 }
 
@@ -80,6 +81,26 @@ function newModel(engine: Engine, state: RunState, seed: number | null): CtLite 
   });
 }
 
+/** Parameters of the model that the stage trains, by name, without the projectors. Throws where `config.trainable` leaves none. */
+function trainedParameters({ config, teacher, student }: RunState, stage: StageName): [string, Tensor][] {
+  const model = stage === 'teacher' ? teacher! : student!;
+  const { trainable = 'all' } = config;
+  const isLast = lastBlocks(model);
+  const named = stage === 'fast' ? [...model.vision.namedParameters('vision')] : [...model.namedParameters()];
+  const trained = named.filter(([name]) => trainable === 'all' || isHead(name) || (trainable === 'last-blocks' && isLast(name)));
+  if (!trained.length) throw new Error(`train: stage "${stage}" trains the encoder alone, but trainable is "${trainable}"; train "all" or leave the stage out`);
+  return trained;
+}
+
+const isHead = (name: string): boolean => /^(imageHead|textHead)\.|^log(Scale|Bias)$/.test(name);
+
+/** The last block of each stack with what follows it: of the encoder's temporal stack its norm and the pooling. */
+function lastBlocks({ vision, text }: CtLite): (name: string) => boolean {
+  const prefixes = [`vision.spatial.${vision.spatial.length - 1}.`, 'vision.spatialNorm.', `vision.temporal.${vision.temporal.length - 1}.`, 'vision.temporalNorm.', 'vision.pool.'];
+  if (text) prefixes.push(`text.layers.${text.layers.length - 1}.`);
+  return (name) => prefixes.some((prefix) => name.startsWith(prefix));
+}
+
 function copyParameters(engine: Engine, from: Module, to: Module): void {
   const source = from.namedParameters();
   for (const [name, target] of to.namedParameters()) {
@@ -88,12 +109,13 @@ function copyParameters(engine: Engine, from: Module, to: Module): void {
   }
 }
 
-function makeOptimizer(engine: Engine, { config, teacher, student, projectors }: RunState, stage: StageName): AdamW {
+function makeOptimizer(engine: Engine, state: RunState, stage: StageName): AdamW {
+  const { config, teacher, student, projectors } = state;
   const { learningRate } = config.stages[stage]!;
   const { weightDecay, betas, clip, textFactor, logitFactor } = config.optimizer;
   const model = stage === 'teacher' ? teacher! : student!;
   const factors = new Map([...model.imageHead.learningRateFactors(), ...model.textHead.learningRateFactors()]);
-  const named = stage === 'fast' ? [...model.vision.namedParameters('vision')] : [...model.namedParameters()];
+  const named = trainedParameters(state, stage);
   if (projectors && stage !== 'teacher') named.push(...projectors.namedParameters('projectors'));
   const groups = named.map(([name, tensor]) => {
     const isLogit = tensor === model.logScale || tensor === model.logitBias;

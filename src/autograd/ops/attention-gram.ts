@@ -1,3 +1,4 @@
+import backwardRowsSource from '../../../kernels/attention-gram.backward-rows.wgsl';
 import backwardSource from '../../../kernels/attention-gram.backward.wgsl';
 import forwardSource from '../../../kernels/attention-gram.forward.wgsl';
 import symmetrizeSource from '../../../kernels/attention-gram.symmetrize.wgsl';
@@ -5,6 +6,7 @@ import { defineKernel } from '../../engine/index.ts';
 import { checkDType, checkTensor, defineOp, runKernel } from '../op.ts';
 import { record } from '../tape.ts';
 import type { Tensor } from '../tensor.ts';
+import { byRow, rowPlan, type RowPlan } from './row-plan.ts';
 import { tileProduct } from './tile-product.ts';
 
 const TILE = 4;
@@ -39,13 +41,20 @@ const backwardKernel = defineKernel({
   workgroups: ({ rows }) => rows!,
 });
 
+const backwardRowsKernel = defineKernel({ ...backwardKernel, ...byRow, label: 'attention-gram.backward-rows', source: backwardRowsSource });
+
+export interface AttentionGramOptions {
+  /** Of the backward pass; chosen by the adapter unless given (for tests). */
+  plan?: RowPlan;
+}
+
 /**
  * Gram matrices weighted by an attention map (MODEL §4.3): G[b] = Σ_n m[b,n] f[b,n] f[b,n]ᵀ.
  *
  * `f` [B, N, C], `m` [B, N]; gives [B, C, C]. Uniform m = 1/N is the Gram matrix of Gatys et al. 2016. Saves f and m.
  * Gradients, with D the symmetrised dG: df_n = 2 m_n D f_n, dm_n = f_nᵀ D f_n.
  */
-export const attentionGram = defineOp('attentionGram', (f: Tensor, m: Tensor): Tensor => {
+export const attentionGram = defineOp('attentionGram', (f: Tensor, m: Tensor, { plan }: AttentionGramOptions = {}): Tensor => {
   checkTensor(f, 'attentionGram', 'f', [null, null, null]);
   const [batches, tokens, channels] = f.shape as [number, number, number];
   checkTensor(m, 'attentionGram', 'm', [batches, tokens]);
@@ -61,7 +70,7 @@ export const attentionGram = defineOp('attentionGram', (f: Tensor, m: Tensor): T
     const h = engine.empty(saved.f.shape);
     const dM = engine.empty(saved.m.shape);
     tileProduct(saved.f, { batch: tokens * channels, row: channels, column: 1 }, d, { batch: channels ** 2, row: channels, column: 1 }, h, { batches, rows: tokens, steps: channels, columns: channels });
-    runKernel(backwardKernel, { f: saved.f, m: saved.m, h, dm: dM }, { rows: batches * tokens, channels });
+    runKernel(rowPlan(engine, plan) === 'row' ? backwardRowsKernel : backwardKernel, { f: saved.f, m: saved.m, h, dm: dM }, { rows: batches * tokens, channels });
     return [needsF ? h : null, needsM ? dM : null];
   });
 });

@@ -8,12 +8,13 @@ import { checkDType, checkTensor, defineOp, runKernel } from '../op.ts';
 import { record } from '../tape.ts';
 import type { Tensor } from '../tensor.ts';
 import { columnSum, rowChunks } from './column-sum.ts';
+import { byRow, rowPlan, type RowPlan } from './row-plan.ts';
 
 export interface LayerNormOptions {
   /** Added to the variance. Default 1e-5, as PyTorch's. */
   eps?: number;
   /** Chosen by the adapter unless given (for tests). */
-  plan?: LayerNormPlan;
+  plan?: RowPlan;
 }
 
 const forwardKernel = defineKernel({
@@ -38,15 +39,8 @@ const backwardInputKernel = defineKernel({
   slab: { param: 'rows', bindings: ['x', 'mean', 'rstd', 'dy', 'dx'] },
 });
 
-const byRow = {
-  constants: { WORKGROUP_SIZE: 32 },
-  workgroups: ({ rows }: Record<string, number>, { WORKGROUP_SIZE }: Record<string, number>) => Math.ceil(rows! / WORKGROUP_SIZE!),
-};
 const forwardRowsKernel = defineKernel({ ...forwardKernel, ...byRow, label: 'layer-norm.forward-rows', source: forwardRowsSource });
 const backwardInputRowsKernel = defineKernel({ ...backwardInputKernel, ...byRow, label: 'layer-norm.backward-input-rows', source: backwardInputRowsSource });
-
-/** Which invocations take a row: one alone (adapters on the CPU) or a whole workgroup. */
-export type LayerNormPlan = 'row' | 'workgroup';
 
 const backwardAffineKernel = defineKernel({
   label: 'layer-norm.backward-affine',
@@ -65,7 +59,7 @@ const backwardAffineKernel = defineKernel({
  */
 export const layerNorm = defineOp('layerNorm', (x: Tensor, weight: Tensor | null, bias: Tensor | null, { eps = 1e-5, plan }: LayerNormOptions = {}): Tensor => {
   const { engine } = x;
-  const oneByOne = (plan ?? (engine.device.isSoftware ? 'row' : 'workgroup')) === 'row';
+  const oneByOne = rowPlan(engine, plan) === 'row';
   checkDType(x, 'layerNorm', 'x');
   const columns = x.shape.at(-1) ?? 1;
   if (weight) checkTensor(weight, 'layerNorm', 'weight', [columns]);

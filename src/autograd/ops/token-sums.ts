@@ -1,9 +1,11 @@
 import affineSource from '../../../kernels/token-affine.wgsl';
 import channelSource from '../../../kernels/channel-sum.wgsl';
+import tokenRowsSource from '../../../kernels/token-sum.rows.wgsl';
 import tokenSource from '../../../kernels/token-sum.wgsl';
 import { defineKernel } from '../../engine/index.ts';
 import { runKernel } from '../op.ts';
 import type { Tensor } from '../tensor.ts';
+import { byRow, rowPlan, type RowPlan } from './row-plan.ts';
 
 const channelSumKernel = defineKernel({
   label: 'channel-sum',
@@ -24,6 +26,8 @@ const tokenSumKernel = defineKernel({
   constants: { WORKGROUP_SIZE: 64, KIND: 0 },
   workgroups: ({ rows }) => rows!,
 });
+
+const tokenSumRowsKernel = defineKernel({ ...tokenSumKernel, ...byRow, label: 'token-sum.rows', source: tokenRowsSource, constants: { ...byRow.constants, KIND: 0 } });
 
 const tokenAffineKernel = defineKernel({
   label: 'token-affine',
@@ -58,13 +62,13 @@ export function channelSum(x: Tensor, kind: keyof typeof channelKinds, { scale =
   return last ? y : channelSum(y, 'value', { scale });
 }
 
-/** scale · Σ_c of a term of `x` [B, N, C]: [B, N]. No gradient. */
-export function tokenSum(x: Tensor, kind: keyof typeof tokenKinds, { scale = 1, ...operands }: { scale?: number; z?: Tensor; a?: Tensor; w?: Tensor } = {}): Tensor {
+/** scale · Σ_c of a term of `x` [B, N, C]: [B, N]. No gradient. `plan` is for tests. */
+export function tokenSum(x: Tensor, kind: keyof typeof tokenKinds, { scale = 1, plan, ...operands }: { scale?: number; plan?: RowPlan; z?: Tensor; a?: Tensor; w?: Tensor } = {}): Tensor {
   const { engine } = x;
   const [batches, tokens, channels] = x.shape as [number, number, number];
   const none = engine.zeros([1]);
   const y = engine.empty([batches, tokens]);
-  runKernel(tokenSumKernel, { x, z: none, a: none, w: none, ...operands, y }, { rows: batches * tokens, tokens, channels, scale }, { KIND: tokenKinds[kind] });
+  runKernel(rowPlan(engine, plan) === 'row' ? tokenSumRowsKernel : tokenSumKernel, { x, z: none, a: none, w: none, ...operands, y }, { rows: batches * tokens, tokens, channels, scale }, { KIND: tokenKinds[kind] });
   return y;
 }
 

@@ -86,7 +86,7 @@ describe("CT-RATE's metadata", () => {
     expect(rows.get('c')).toEqual({ slope: null, intercept: null, spacingMm: null });
   });
   it('does not rescale what is in HU already', () => {
-    const inHu = volume((n) => (n % 2 ? 40 : -900));
+    const inHu = volume((n) => (n % 2 ? 700 : -900));
     expect(applyMetadata(inHu, a)).toEqual(inHu);
   });
   it('rescales stored values, once, and says so', () => {

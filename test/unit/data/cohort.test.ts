@@ -1,6 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { LABELS, openCohort, parseCtRateName, scanId, splitPatients, UNLABELLED } from '../../../src/data/index.ts';
 import type { Cohort, FileSystem } from '../../../src/data/index.ts';
+import { ctSlice } from '../../support/dicom-series.ts';
+import { writeDicom } from '../../support/dicom-writer.ts';
 import { memoryFiles } from './memory-files.ts';
 
 const LABEL_HEADER = ['VolumeName', ...LABELS].join(',');
@@ -228,5 +230,29 @@ describe('splitPatients', () => {
     const first = ids.slice(0, 100).filter((id) => splits.get(id) === 'validation').length;
     // Binomial(100, ½) has a standard deviation of 5.
     expect(Math.abs(first - 50)).toBeLessThan(20);
+  });
+});
+
+describe('DICOM in a cohort', () => {
+  const slice = (k: number): Uint8Array => writeDicom(ctSlice(k));
+
+  it('a folder of slices is a scan, by its own name or that of a folder above', async () => {
+    const files = memoryFiles({
+      'c/p1/1.dcm': slice(0), 'c/p1/2.dcm': slice(1),
+      'c/p2/study/lung/IM1': slice(0), 'c/p2/study/soft/IM1': slice(0),
+      'c/p3.zip': 'x', 'c/p4/notes': 'no picture', 'c/p5/study/I10': slice(3),
+      'c/r.csv': 'VolumeName,Findings_EN\np1,one\np2,two\np3.zip,three\np4,four',
+    });
+    const { scans, problems } = await openCohort(files, { data: 'c', seed: 1 });
+    expect(scans.map(({ id, path }) => [id, path])).toEqual([['p1', 'c/p1'], ['p2', 'c/p2'], ['p3', 'c/p3.zip']]);
+    expect(problems.join('\n')).toContain('scans without a report, left out (1): study');
+    expect(problems.join('\n')).toContain('reports whose scan is not there (1): p4');
+    expect(problems.join('\n')).not.toContain('there twice');
+  });
+
+  it('a folder of slices alone is a cohort of one', async () => {
+    const files = memoryFiles({ 'x/scan/1.dcm': slice(0), 'r.csv': 'VolumeName,Findings_EN\nscan,one' });
+    const { scans } = await openCohort(files, { data: 'x/scan', reports: 'r.csv', seed: 1 });
+    expect(scans.map(({ id, path }) => [id, path])).toEqual([['scan', 'x/scan']]);
   });
 });
