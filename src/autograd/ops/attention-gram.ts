@@ -2,10 +2,15 @@ import backwardRowsSource from '../../../kernels/attention-gram.backward-rows.wg
 import backwardSource from '../../../kernels/attention-gram.backward.wgsl';
 import forwardSource from '../../../kernels/attention-gram.forward.wgsl';
 import symmetrizeSource from '../../../kernels/attention-gram.symmetrize.wgsl';
-import { defineKernel } from '../../engine/index.ts';
+import { defineKernel, type SplitAxis } from '../../engine/index.ts';
+import { noGrad } from '../grad-mode.ts';
 import { checkDType, checkTensor, defineOp, runKernel } from '../op.ts';
 import { record } from '../tape.ts';
 import type { Tensor } from '../tensor.ts';
+import { affine } from './affine.ts';
+import { add, mul } from './binary.ts';
+import { gemm } from './matmul.ts';
+import { transpose } from './permute.ts';
 import { byRow, rowPlan, type RowPlan } from './row-plan.ts';
 import { tileProduct } from './tile-product.ts';
 
@@ -19,6 +24,10 @@ const forwardKernel = defineKernel({
   params: { batches: 'u32', tokens: 'u32', channels: 'u32', tiles: 'u32' },
   constants: { WORKGROUP_SIZE: 64 },
   workgroups: ({ batches, tiles }, { WORKGROUP_SIZE }) => Math.ceil((batches! * tiles!) / WORKGROUP_SIZE!),
+  split: ({ batches, tokens }): SplitAxis[] => [
+    { extent: batches!, bindings: { f: {}, m: {}, g: {} }, params: (_, count) => ({ batches: count }) },
+    { extent: tokens!, bindings: { f: { outer: batches! }, m: { outer: batches! } }, params: (_, count) => ({ tokens: count }), sums: ['g'] },
+  ],
 });
 
 const symmetrizeKernel = defineKernel({
@@ -29,6 +38,7 @@ const symmetrizeKernel = defineKernel({
   params: { batches: 'u32', channels: 'u32' },
   constants: { WORKGROUP_SIZE: 64 },
   workgroups: ({ batches, channels }, { WORKGROUP_SIZE }) => Math.ceil((batches! * channels! ** 2) / WORKGROUP_SIZE!),
+  slab: { param: 'batches', bindings: ['dg', 'd'] },
 });
 
 const backwardKernel = defineKernel({
@@ -39,6 +49,7 @@ const backwardKernel = defineKernel({
   params: { rows: 'u32', channels: 'u32' },
   constants: { WORKGROUP_SIZE: 64 },
   workgroups: ({ rows }) => rows!,
+  slab: { param: 'rows', bindings: ['f', 'm', 'h', 'dm'] },
 });
 
 const backwardRowsKernel = defineKernel({ ...backwardKernel, ...byRow, label: 'attention-gram.backward-rows', source: backwardRowsSource });
@@ -61,12 +72,10 @@ export const attentionGram = defineOp('attentionGram', (f: Tensor, m: Tensor, { 
   checkDType(f, 'attentionGram', 'f');
   checkDType(m, 'attentionGram', 'm');
   const { engine } = f;
-  const g = engine.empty([batches, channels, channels]);
-  const edge = Math.ceil(channels / TILE);
-  runKernel(forwardKernel, { f, m, g }, { batches, tokens, channels, tiles: (edge * (edge + 1)) / 2 });
+  const isLarge = 4 * channels ** 2 > engine.device.bindingLimit; // the tiles of one matrix are written in one piece
+  const g = isLarge ? noGrad(() => gemm(f, mul(f, m.alias([batches, tokens, 1])), { transposeA: true })) : gram(f, m);
   return record(g, 'attentionGram', [f, m], { f, m }, (dY, saved, [needsF, needsM]) => {
-    const d = engine.empty(g.shape);
-    runKernel(symmetrizeKernel, { dg: dY, d }, { batches, channels });
+    const d = isLarge ? affine(add(dY, transpose(dY, 1, 2)), 0.5, 0) : symmetrized(dY);
     const h = engine.empty(saved.f.shape);
     const dM = engine.empty(saved.m.shape);
     tileProduct(saved.f, { batch: tokens * channels, row: channels, column: 1 }, d, { batch: channels ** 2, row: channels, column: 1 }, h, { batches, rows: tokens, steps: channels, columns: channels });
@@ -74,6 +83,20 @@ export const attentionGram = defineOp('attentionGram', (f: Tensor, m: Tensor, { 
     return [needsF ? h : null, needsM ? dM : null];
   });
 });
+
+function gram(f: Tensor, m: Tensor): Tensor {
+  const [batches, tokens, channels] = f.shape as [number, number, number];
+  const g = f.engine.empty([batches, channels, channels]);
+  const edge = Math.ceil(channels / TILE);
+  runKernel(forwardKernel, { f, m, g }, { batches, tokens, channels, tiles: (edge * (edge + 1)) / 2 });
+  return g;
+}
+
+function symmetrized(dG: Tensor): Tensor {
+  const d = dG.engine.empty(dG.shape);
+  runKernel(symmetrizeKernel, { dg: dG, d }, { batches: dG.shape[0]!, channels: dG.shape[1]! });
+  return d;
+}
 
 export interface GramShape {
   batches: number;

@@ -2,6 +2,7 @@ import backwardSource from '../../../kernels/embedding.backward.wgsl';
 import forwardSource from '../../../kernels/embedding.forward.wgsl';
 import { check, checkShape, defineKernel, formatShape, sizeOf, type Shape } from '../../engine/index.ts';
 import { checkDType, checkTensor, defineOp, runKernel } from '../op.ts';
+import { innermost } from '../split-axes.ts';
 import { record } from '../tape.ts';
 import type { Tensor } from '../tensor.ts';
 
@@ -14,6 +15,7 @@ const forwardKernel = defineKernel({
   constants: { WORKGROUP_SIZE: 64 },
   workgroups: ({ count, columns }, { WORKGROUP_SIZE }) => Math.ceil((count! * columns!) / WORKGROUP_SIZE!),
   slab: { param: 'count', bindings: ['ids', 'y'] },
+  split: ({ columns }) => [innermost('columns', columns!, 'weight', 'y')],
 });
 
 const backwardKernel = defineKernel({
@@ -24,6 +26,7 @@ const backwardKernel = defineKernel({
   params: { touched: 'u32', columns: 'u32' },
   constants: { WORKGROUP_SIZE: 64 },
   workgroups: ({ touched, columns }, { WORKGROUP_SIZE }) => Math.ceil((touched! * columns!) / WORKGROUP_SIZE!),
+  split: ({ columns }) => [innermost('columns', columns!, 'dy', 'd_weight')],
 });
 
 /**

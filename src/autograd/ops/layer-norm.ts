@@ -7,7 +7,7 @@ import { defineKernel } from '../../engine/index.ts';
 import { checkDType, checkTensor, defineOp, runKernel } from '../op.ts';
 import { record } from '../tape.ts';
 import type { Tensor } from '../tensor.ts';
-import { columnSum, rowChunks } from './column-sum.ts';
+import { chunkedAxes, columnSum, rowChunks } from './column-sum.ts';
 import { byRow, rowPlan, type RowPlan } from './row-plan.ts';
 
 export interface LayerNormOptions {
@@ -50,6 +50,7 @@ const backwardAffineKernel = defineKernel({
   params: { rows: 'u32', columns: 'u32', rows_per_chunk: 'u32', chunks: 'u32' },
   constants: { WORKGROUP_SIZE: 64 },
   workgroups: ({ columns, chunks }, { WORKGROUP_SIZE }) => Math.ceil((columns! * chunks!) / WORKGROUP_SIZE!),
+  split: (params) => chunkedAxes(params, ['x', 'dy'], ['mean', 'rstd'], ['d_weight', 'd_bias']),
 });
 
 /**

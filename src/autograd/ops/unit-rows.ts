@@ -19,6 +19,7 @@ const forwardKernel = defineKernel({
   params: { rows: 'u32', columns: 'u32', epsilon: 'f32' },
   constants: { WORKGROUP_SIZE: 64 },
   workgroups: ({ rows }) => rows!,
+  slab: { param: 'rows', bindings: ['x', 'y', 'rnorm'] },
 });
 
 const backwardKernel = defineKernel({
@@ -29,6 +30,7 @@ const backwardKernel = defineKernel({
   params: { rows: 'u32', columns: 'u32' },
   constants: { WORKGROUP_SIZE: 64 },
   workgroups: ({ rows }) => rows!,
+  slab: { param: 'rows', bindings: ['y', 'rnorm', 'g', 'dx'] },
 });
 
 const forwardRowsKernel = defineKernel({ ...forwardKernel, ...byRow, label: 'unit-rows.forward-rows', source: forwardRowsSource });

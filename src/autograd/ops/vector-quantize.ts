@@ -3,7 +3,7 @@ import { defineKernel } from '../../engine/index.ts';
 import { checkDType, checkTensor, defineOp, runKernel } from '../op.ts';
 import { record } from '../tape.ts';
 import type { Tensor } from '../tensor.ts';
-import { copyAlongAxis } from './block-copy.ts';
+import { copyAlongAxis } from './copy-along-axis.ts';
 import { selectRows } from './embedding.ts';
 import { gemm } from './matmul.ts';
 import { normalize } from './normalize.ts';
@@ -31,6 +31,7 @@ const searchKernel = defineKernel({
   params: { rows: 'u32', codes: 'u32' },
   constants: { WORKGROUP_SIZE: 64 },
   workgroups: ({ rows }, { WORKGROUP_SIZE }) => Math.ceil(rows! / WORKGROUP_SIZE!),
+  split: ({ rows }) => [{ extent: rows!, bindings: { scores: { inner: 1 }, ids: {} }, params: (_, count) => ({ rows: count }) }],
 });
 
 /**

@@ -7,6 +7,7 @@
 import * as losslessJpeg from 'jpeg-lossless-decoder-js';
 import { decodeGreyJpeg } from '../jpeg-codec.ts';
 import { readJpegFrame } from '../jpeg-header.ts';
+import { readCodestream } from './codestream.ts';
 import type { FrameCoding } from './transfer-syntax.ts';
 
 export type WasmCodec = 'openjpeg' | 'openjph' | 'charls';
@@ -38,8 +39,6 @@ const DECODERS = {
   'jpeg-ls': { codec: 'charls', decoder: 'JpegLSDecoder', name: 'JPEG-LS' },
 } as const;
 
-/** Tiles cost hundreds of bytes each before one is decoded; slices have one, or a few of 128 pixels and more. */
-const MAX_TILES = 4096;
 const END_OF_IMAGE = 0xd9;
 
 let loader: WasmCodecLoader | undefined;
@@ -90,16 +89,9 @@ function checkJpeg(bytes: Uint8Array, size: FrameSize, where: string, marker: nu
   return 0;
 }
 
-/** Source: ITU-T T.800 annex A.5.1 (SIZ). Gives where the codestream starts: some writers leave it in its JP2 box. */
 function checkCodestream(bytes: Uint8Array, size: FrameSize, where: string): number {
-  const start = bytes.subarray(0, 1024).findIndex((_, at) => bytes[at] === 0xff && bytes[at + 1] === 0x4f && bytes[at + 2] === 0xff && bytes[at + 3] === 0x51);
-  if (start < 0 || start + 42 > bytes.length) throw new Error(`${where}: the frame is no JPEG 2000 codestream; copy or export the file again`);
-  const view = new DataView(bytes.buffer, bytes.byteOffset + start, bytes.byteLength - start);
-  const [x1, y1, x0, y0, tileX, tileY] = [8, 12, 16, 20, 24, 28].map((at) => view.getUint32(at)) as [number, number, number, number, number, number];
-  requireSize(x1 - x0, y1 - y0, view.getUint16(40), size, where);
-  if (tileX === 0 || tileY === 0 || Math.ceil(x1 / tileX) * Math.ceil(y1 / tileY) > MAX_TILES) {
-    throw new Error(`${where}: the JPEG 2000 frame is damaged (tiles of ${tileX} × ${tileY}); copy or export the file again`);
-  }
+  const { start, width, height, components } = readCodestream(bytes, where);
+  requireSize(width, height, components, size, where);
   return start;
 }
 

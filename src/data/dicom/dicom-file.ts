@@ -41,11 +41,27 @@ export function parseDicom(bytes: Uint8Array, where: string): DataSet {
   try {
     return dicomParser.parseDicom(bytes, { inflater: inflateAfter, ...(syntax && { TransferSyntaxUID: syntax }) });
   } catch (cause) {
-    // The parser throws strings and { exception } too.
-    const inner = (cause as { exception?: unknown } | null)?.exception ?? cause;
-    const reason = inner instanceof Error ? inner.message : String(inner);
-    throw new Error(`${where}: the DICOM file is damaged or cut off (${reason.slice(0, 160)}); copy or export it again`, { cause });
+    throw damagedFile(where, cause);
   }
+}
+
+/**
+ * Runs what reads a parsed file's values: the parser checks lengths only then, and throws strings and { exception }.
+ * @throws what `work` throws in its own words, which begin with `where`; else `where: the DICOM file is damaged …`.
+ */
+export function readingValues<T>(where: string, work: () => T): T {
+  try {
+    return work();
+  } catch (cause) {
+    if (cause instanceof Error && cause.message.startsWith(where)) throw cause;
+    throw damagedFile(where, cause);
+  }
+}
+
+function damagedFile(where: string, cause: unknown): Error {
+  const inner = (cause as { exception?: unknown } | null)?.exception ?? cause;
+  const reason = inner instanceof Error ? inner.message : String(inner);
+  return new Error(`${where}: the DICOM file is damaged or cut off (${reason.slice(0, 160)}); copy or export it again`, { cause });
 }
 
 /** The file with all that follows `position` inflated, as the parser asks for. */

@@ -8,7 +8,7 @@ import type { AxisPlan, Placement } from '../orientation.ts';
 import { checkPlan, MAX_VOXELS } from '../volume-limits.ts';
 import type { CtVolume, Size3 } from '../volume.ts';
 import { voxelCount } from '../volume.ts';
-import { isDicom, parseDicom } from './dicom-file.ts';
+import { isDicom, parseDicom, readingValues } from './dicom-file.ts';
 import type { DataSet } from './dicom-file.ts';
 import { paddingRemark, readHu } from './frame.ts';
 import { chooseSeries, groupSeries } from './series.ts';
@@ -119,7 +119,8 @@ async function findSlices(files: OpenFiles, count: number, where: string, warnin
   const dropped = new Map<string, string[]>();
   for (let source = 0; source < count; source++) {
     const data = await files.open(source);
-    const found = data ? readSlices(data, source, files.nameOf(source)) : { dropped: 'no DICOM' };
+    const file = files.nameOf(source);
+    const found = data ? readingValues(file, () => readSlices(data, source, file)) : { dropped: 'no DICOM' };
     if ('slices' in found) for (const slice of found.slices) slices.push(slice);
     else {
       dropped.set(found.dropped, [...(dropped.get(found.dropped) ?? []), files.nameOf(source).slice(where.length + 2)]);

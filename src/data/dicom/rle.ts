@@ -4,6 +4,8 @@
  */
 const HEADER_BYTES = 64;
 const MAX_SEGMENTS = 15;
+/** Two packed bytes give 128 at most. */
+const MAX_RATIO = 64;
 
 /**
  * @param bytesPerSample 1 or 2: as many segments must be there.
@@ -16,6 +18,7 @@ export function decodeRle(frame: Uint8Array, pixels: number, bytesPerSample: num
   const view = new DataView(frame.buffer, frame.byteOffset, frame.byteLength);
   const segments = view.getUint32(0, true);
   if (segments !== bytesPerSample || segments > MAX_SEGMENTS) throw fail(`it has ${segments} segments, not ${bytesPerSample}`);
+  if (pixels * bytesPerSample > frame.length * MAX_RATIO) throw fail(`${frame.length} bytes cannot hold ${pixels} pixels`);
   const out = new Uint8Array(pixels * bytesPerSample);
   for (let segment = 0; segment < segments; segment++) {
     const start = view.getUint32(4 + 4 * segment, true);

@@ -2,9 +2,12 @@ import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { decode as decodePng } from 'fast-png';
+import { zipSync } from 'fflate';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { LABELS } from '../../../src/data/index.ts';
 import { decodeSafetensors, encodeSafetensors } from '../../../src/train/index.ts';
+import { ctSlice } from '../../support/dicom-series.ts';
+import { writeDicom } from '../../support/dicom-writer.ts';
 import { buildCommandLine, type CommandLine, type Finished } from '../../support/command-line.ts';
 import { expectError, makeSmallCohort } from './small-cohort.ts';
 
@@ -65,6 +68,32 @@ describe('the command line', () => {
     expect(values.every((value) => value > 0 && value < 1)).toBe(true);
     const { width, height, channels } = decodePng(readFileSync(at('heat.png')));
     expect([width % 256, height % 256, channels]).toEqual([0, 0, 3]);
+  }, limit);
+
+  it('DICOM folders and ZIPs are prepared and predicted, with a report', async () => {
+    const slices = Object.fromEntries(Array.from({ length: 4 }, (_, k) => [`IM${k}`, writeDicom(ctSlice(k))]));
+    mkdirSync(at('dicom', 'patient', 'series'), { recursive: true });
+    for (const [name, bytes] of Object.entries(slices)) writeFileSync(at('dicom', 'patient', 'series', name), bytes);
+    writeFileSync(at('dicom', 'zipped.zip'), zipSync(slices));
+    writeFileSync(at('dicom', 'reports.csv'), 'VolumeName,Findings_EN\npatient,one\nzipped.zip,two\n');
+    const prepared = await parse('prepare', '--data', 'dicom', '--out', 'prepared-dicom');
+    expect(prepared.code, prepared.err).toBe(0);
+    expect(prepared.out).toContain('2 scans in prepared-dicom');
+    expect(readFileSync(at('prepared-dicom', 'compressed', 'patient.zip')).length).toBeGreaterThan(1000);
+    const scores: number[][] = [];
+    for (const scan of [join('dicom', 'patient'), join('dicom', 'zipped.zip')]) {
+      const { code, out, err } = await run('predict', scan, '--checkpoint', 'run', '--out', 'reports', '--series', '1.2.3.4', '--json');
+      expect(code, err).toBe(0);
+      expect(err).toContain('warning: the scan covers only 10 mm head to foot');
+      scores.push(Object.values((JSON.parse(out) as { findings: Record<string, number> }).findings));
+    }
+    expect(scores[0]).toEqual(scores[1]);
+    const page = readFileSync(at('reports', 'patient.html'), 'utf8');
+    expect(page.match(/src="data:image\/png;base64,/g)).toHaveLength(11);
+    expect(page).not.toMatch(/(src|href)="(?!data:)/);
+    for (const text of [...LABELS, 'the scan covers only 10 mm head to foot', 'Not a medical device']) expect(page).toContain(text);
+    expect(JSON.parse(readFileSync(at('reports', 'zipped.json'), 'utf8'))).toMatchObject({ format: 'dicom' });
+    expectError(await run('predict', join('dicom', 'patient'), '--checkpoint', 'run', '--series', '1.9'), /there is no series 1\.9; choose one of the 1/);
   }, limit);
 
   it('eval prints JSON of every label', async () => {

@@ -364,7 +364,7 @@ describe('memory', () => {
       restore();
       engine.destroy();
     }
-  });
+  }, 300_000);
 
   it('all three stages with checkpoints and validation free what they took', async () => {
     const engine = await testEngine();

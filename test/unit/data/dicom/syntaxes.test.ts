@@ -1,35 +1,14 @@
 /** Every transfer syntax that is read: the same slices in each must give the same HU. */
-import { createRequire } from 'node:module';
-import { readFileSync } from 'node:fs';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { encodeGreyJpeg, readDicom } from '../../../../src/data/index.ts';
 import { initNodeCodecs } from '../../../../src/platform/node-dicom-codecs.ts';
+import { frameEncoder } from '../../../support/compressed-slices.ts';
+import type { EncodeFrame } from '../../../support/compressed-slices.ts';
 import { COLUMNS, ctSeries, ctSlice, expectedHu, NAME, ROWS, source, storedValues, words } from '../../../support/dicom-series.ts';
 import { SYNTAX, writeDicom } from '../../../support/dicom-writer.ts';
 import { encodeLosslessJpeg, encodeRle } from '../../../support/frame-encoders.ts';
 
 beforeAll(initNodeCodecs);
-
-type Encoder = { getDecodedBuffer(info: object): Uint8Array; getEncodedBuffer(): Uint8Array; encode(): void; delete(): void; setQuality?(reversible: boolean, rate: number): void; setNearLossless?(error: number): void; setDecompositions?(n: number): void };
-const require = createRequire(import.meta.url);
-
-/** The encoders that come with the packages: tests only, the decoders are builds of their own. */
-async function wasmEncoder(name: string, className: string): Promise<(values: number[], bits: number, signed: boolean) => Uint8Array> {
-  const factory = require(`@cornerstonejs/codec-${name}/wasmjs`) as (options: object) => Promise<Record<string, new () => Encoder>>;
-  const module = await factory({ wasmBinary: readFileSync(require.resolve(`@cornerstonejs/codec-${name}/wasm`)), print: () => undefined, printErr: () => undefined });
-  return (values, bits, signed) => {
-    const encoder = new module[className]!();
-    encoder.getDecodedBuffer({ width: COLUMNS, height: ROWS, bitsPerSample: bits, componentCount: 1, isSigned: signed, isUsingColorTransform: false }).set(words(values));
-    if (className !== 'JpegLSEncoder') {
-      encoder.setDecompositions!(1);
-      encoder.setQuality!(true, 0);
-    }
-    encoder.encode();
-    const bytes = encoder.getEncodedBuffer().slice();
-    encoder.delete();
-    return bytes;
-  };
-}
 
 const read = (syntax: string, change: Parameters<typeof ctSeries>[1] = () => ({}), options = {}) => readDicom(ctSeries(3, change, { syntax, ...options }), NAME);
 
@@ -55,14 +34,14 @@ describe('uncompressed', () => {
 });
 
 describe('compressed', () => {
-  const encoders: [string, string, () => Promise<(values: number[], bits: number, signed: boolean) => Uint8Array>][] = [
+  const encoders: [string, string, () => Promise<EncodeFrame>][] = [
     ['RLE lossless', '1.2.840.10008.1.2.5', async () => (values) => encodeRle(words(values))],
     ['JPEG lossless, selection 1', '1.2.840.10008.1.2.4.70', async () => (values, bits) => encodeLosslessJpeg(values, COLUMNS, bits, 1)],
     ['JPEG lossless, any selection', '1.2.840.10008.1.2.4.57', async () => (values, bits) => encodeLosslessJpeg(values, COLUMNS, bits, 4)],
-    ['JPEG-LS lossless', '1.2.840.10008.1.2.4.80', () => wasmEncoder('charls', 'JpegLSEncoder')],
-    ['JPEG 2000 lossless', '1.2.840.10008.1.2.4.90', () => wasmEncoder('openjpeg', 'J2KEncoder')],
-    ['HTJ2K lossless', '1.2.840.10008.1.2.4.201', () => wasmEncoder('openjph', 'HTJ2KEncoder')],
-    ['HTJ2K lossless RPCL', '1.2.840.10008.1.2.4.202', () => wasmEncoder('openjph', 'HTJ2KEncoder')],
+    ['JPEG-LS lossless', '1.2.840.10008.1.2.4.80', () => frameEncoder('charls')],
+    ['JPEG 2000 lossless', '1.2.840.10008.1.2.4.90', () => frameEncoder('openjpeg')],
+    ['HTJ2K lossless', '1.2.840.10008.1.2.4.201', () => frameEncoder('openjph')],
+    ['HTJ2K lossless RPCL', '1.2.840.10008.1.2.4.202', () => frameEncoder('openjph')],
   ];
 
   it.each(encoders)('%s, 12 bits', async (_, syntax, encoder) => {
