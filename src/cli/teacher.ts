@@ -5,7 +5,7 @@ import { commonGrid, ctClipTeacherGeometry, loadCtClipTeacher, presets, tokenGri
 import { nodeFiles, sha256OfFile } from '../platform/node-files.ts';
 import { createProgress } from '../platform/progress.ts';
 import { TeacherTargets, type TeacherConfig } from '../train/index.ts';
-import type { CohortSession } from './cohort-session.ts';
+import { decodeJob, type CohortSession } from './cohort-session.ts';
 import { Interrupted } from './interrupt.ts';
 import { openWeightFile } from './weight-files.ts';
 
@@ -45,7 +45,7 @@ export async function openTargets({ engine, source, teacher, session, signal, no
   const encoder = await loadCtClipTeacher(engine, await openWeightFile(source.file));
   const { used, unused } = encoder.clip.keys;
   note(`teacher: ${used.length} tensors used, ${unused.length} not; ${(engine.memory.liveBytes / 2 ** 20).toFixed(0)} MiB on the GPU until the targets are made`);
-  const decode = async (scan: CohortScan): Promise<Float32Array> => (await pool.decode({ path: scan.path, name: scan.id, grid: teacher.input, antialias: false })).values;
+  const decode = async (scan: CohortScan): Promise<Float32Array> => (await pool.decode({ ...decodeJob(scan), grid: teacher.input, antialias: false })).values;
   const progress = createProgress({ title: 'teacher', total: missing.length });
   try {
     for (const [index, scan] of missing.entries()) {

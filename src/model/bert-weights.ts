@@ -1,6 +1,6 @@
 /** BERT's released weights and configuration, under the names of Hugging Face's BertModel [C], into our `Bert`. */
-import type { Tensor } from '../autograd/index.ts';
 import { bertDefaults, type Bert } from './bert.ts';
+import { compareKeys, fillWeights, requireKeys, type WeightTarget } from './load-weights.ts';
 import type { TextConfig } from './presets.ts';
 import type { WeightSource } from './weight-source.ts';
 
@@ -48,28 +48,19 @@ function huggingFaceName(path: string): string {
  * Fills `bert` from a checkpoint, one tensor at a time. Names may stand behind any prefix (`bert.`, `text_transformer.`, none), and
  * LayerNorm's may be the old `gamma` and `beta`.
  *
- * @throws Error naming the file and every tensor that is missing or of another shape; the model is then half filled, dispose it
+ * @throws Error with the key report, naming the file and the first tensors that are missing or of another shape; nothing is filled then
  */
 export async function loadBertWeights(bert: Bert, source: WeightSource): Promise<BertWeightReport> {
   const prefix = prefixOf(source);
-  const found: [target: Tensor, name: string][] = [];
-  const problems: string[] = [];
-  for (const [path, target] of bert.namedParameters()) {
-    const wanted = prefix + huggingFaceName(path);
-    const name = [wanted, wanted.replace(/(LayerNorm\.)(weight|bias)$/, (_, norm: string, kind: string) => norm + OLD_NORM_NAMES[kind])].find((each) => source.tensors.has(each));
-    if (name === undefined) {
-      problems.push(`"${wanted}" is missing`);
-      continue;
-    }
-    const { shape } = source.tensors.get(name)!;
-    if (shape.join() !== target.shape.join()) problems.push(`"${name}" must be [${target.shape.join(', ')}] by the configuration, got [${shape.join(', ')}]`);
-    found.push([target, name]);
-  }
-  if (problems.length) throw new Error(`loadBertWeights: ${source.name}: ${problems.join('; ')}; give the weights that belong to this config.json`);
-  for (const [target, name] of found) target.write(await source.readFloat32(name));
-  const used = found.map(([, name]) => name);
-  const taken = new Set(used);
-  return { prefix, used, unused: [...source.tensors.keys()].filter((name) => !taken.has(name)) };
+  const targets = [...bert.namedParameters()].map(([path, tensor]): WeightTarget => {
+    const name = prefix + huggingFaceName(path);
+    const old = name.replace(/(LayerNorm\.)(weight|bias)$/, (_, norm: string, kind: string) => norm + OLD_NORM_NAMES[kind]);
+    return { name: source.tensors.has(old) ? old : name, shape: tensor.shape, parts: [tensor] };
+  });
+  const keys = compareKeys(source, targets);
+  requireKeys('loadBertWeights', source, keys);
+  await fillWeights(bert.wordEmbeddings.engine, source, targets);
+  return { prefix, used: keys.used, unused: keys.unused };
 }
 
 function prefixOf({ name, tensors }: WeightSource): string {

@@ -2,7 +2,7 @@ import { noGrad, ops, Tensor, type Engine } from '../autograd/index.ts';
 import { Bert, type TextBatch } from './bert.ts';
 import { ConvStemViT, type EncoderOutput } from './encoder.ts';
 import { Linear } from './layers/linear.ts';
-import { Initializer, Module } from './module.ts';
+import { BlankInitializer, Initializer, Module } from './module.ts';
 import type { HeadConfig, Preset, TextConfig } from './presets.ts';
 import { makeProjection, type ProjectionHead } from './projection.ts';
 
@@ -17,7 +17,7 @@ export interface FrozenText {
 
 export interface CtLiteOptions {
   vocabularySize: number;
-  /** null leaves all parameters zero, for a model that is read from a checkpoint. */
+  /** null leaves all parameters undefined, for a model that is read from a checkpoint. */
   seed: number | null;
   head?: HeadConfig['kind'];
   /** Rank of Block Tensor Train heads; default the preset's. */
@@ -44,7 +44,7 @@ export class CtLite extends Module {
 
   constructor(engine: Engine, preset: Preset, { vocabularySize, seed, head, headRank, textConfig = preset.text, frozenText = null, logitBias = -10 }: CtLiteOptions) {
     super();
-    const init = new Initializer(engine, seed);
+    const init = seed === null ? new BlankInitializer(engine) : new Initializer(engine, seed);
     const headConfig = { ...preset.head, kind: head ?? preset.head.kind, rank: headRank ?? preset.head.rank };
     this.vision = new ConvStemViT(init, preset.encoder);
     this.text = frozenText ? null : new Bert(init, textConfig, vocabularySize);

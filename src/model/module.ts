@@ -64,23 +64,20 @@ function disposeConstants(value: unknown): void {
 /** Makes the parameters of a model, each from a seeded stream, so that the same seed gives the same model. */
 export class Initializer {
   readonly engine: Engine;
-  private readonly random: ReturnType<typeof xoroshiro128plus> | null;
+  private readonly random: ReturnType<typeof xoroshiro128plus>;
 
-  /** With `null` for the seed all parameters are zero: for a model whose weights are read from a file, where drawing them first takes seconds. */
-  constructor(engine: Engine, seed: number | null) {
+  constructor(engine: Engine, seed: number) {
     this.engine = engine;
-    this.random = seed === null ? null : xoroshiro128plus(seed);
+    this.random = xoroshiro128plus(seed);
   }
 
   /** N(0, deviation²), by Box and Muller. */
   normal(shape: readonly number[], deviation: number): Tensor {
-    const { random } = this;
-    if (!random) return this.constant(shape, 0);
     const size = shape.reduce((product, extent) => product * extent, 1);
     const values = new Float32Array(size);
     for (let i = 0; i < size; i += 2) {
-      const radius = deviation * Math.sqrt(-2 * Math.log(1 - uniformFloat64(random)));
-      const angle = 2 * Math.PI * uniformFloat64(random);
+      const radius = deviation * Math.sqrt(-2 * Math.log(1 - uniformFloat64(this.random)));
+      const angle = 2 * Math.PI * uniformFloat64(this.random);
       values[i] = radius * Math.cos(angle);
       if (i + 1 < size) values[i + 1] = radius * Math.sin(angle);
     }

@@ -1,7 +1,7 @@
 /** What a run holds on the GPU, and how it goes into a checkpoint and comes back. */
 import type { Engine, Tensor } from '../autograd/index.ts';
 import { DEFAULT_TOKENIZER_SETTINGS, loadTokenizer, type Tokenizer, type TokenizerSettings } from '../data/index.ts';
-import { Bert, CtLite, FastProjectors, fullRank, Initializer, presets, type Module } from '../model/index.ts';
+import { Bert, BlankInitializer, CtLite, FastProjectors, fullRank, presets, type Module } from '../model/index.ts';
 import { STAGES, type StageName, type TrainConfig } from './config.ts';
 import { AdamW } from './optimizer.ts';
 import { decodeSafetensors, encodeSafetensors, type SafetensorsTensor } from './safetensors.ts';
@@ -219,7 +219,7 @@ export function disposeState(state: RunState): void {
 function restore(engine: Engine, state: RunState, tensors: Record<string, SafetensorsTensor>, file: string): void {
   const { config } = state;
   const has = (prefix: string): boolean => Object.keys(tensors).some((key) => key.startsWith(prefix));
-  if (config.textTower?.frozen) state.textTower = new Bert(new Initializer(engine, null), config.textTower.text, config.textTower.vocabularySize).requireGrad(false);
+  if (config.textTower?.frozen) state.textTower = new Bert(new BlankInitializer(engine), config.textTower.text, config.textTower.vocabularySize).requireGrad(false);
   if (has('teacher.')) state.teacher = newModel(engine, state, null);
   if (has('student.')) state.student = newModel(engine, state, null);
   if (has('projectors.')) {

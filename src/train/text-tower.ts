@@ -1,7 +1,7 @@
 /** A pretrained text tower from a Hugging Face folder: sizes, weights and tokenizer. */
 import type { Engine } from '../autograd/index.ts';
 import { readTokenizerFolder, type FileSystem, type Tokenizer } from '../data/index.ts';
-import { Bert, Initializer, loadBertWeights, parseBertConfig, type WeightSource } from '../model/index.ts';
+import { Bert, BlankInitializer, loadBertWeights, parseBertConfig, type WeightSource } from '../model/index.ts';
 import type { TextTowerConfig } from './config.ts';
 import { sha256, sha256OfText } from './digest.ts';
 
@@ -33,14 +33,14 @@ export async function openTextTower(engine: Engine, files: FileSystem, folder: s
   const tokenizer = await readTokenizerFolder(files, folder);
   if (tokenizer.vocabularySize > vocabularySize) throw new Error(`openTextTower: ${folder}: the tokenizer knows ${tokenizer.vocabularySize} tokens, config.json has vocab_size ${vocabularySize}; give the vocabulary that belongs to the weights`);
   const source = await openWeights(weightFile);
-  const bert = new Bert(new Initializer(engine, null), text, vocabularySize).requireGrad(false);
+  const bert = new Bert(new BlankInitializer(engine), text, vocabularySize).requireGrad(false);
   try {
     const digests = [await sha256OfText(JSON.stringify({ text, vocabularySize }))];
     const hashing: WeightSource = {
       name: source.name,
       tensors: source.tensors,
-      readFloat32: async (name) => {
-        const values = await source.readFloat32(name);
+      readFloat32: async (name, range) => {
+        const values = await source.readFloat32(name, range);
         digests.push(await sha256(values));
         return values;
       },

@@ -3,7 +3,7 @@ import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import type { Engine, Tensor } from '../../../src/autograd/index.ts';
 import { bytesAccess, openWeights } from '../../../src/data/index.ts';
-import { Bert, Initializer, loadBertWeights, parseBertConfig, type TextBatch, type WeightSource } from '../../../src/model/index.ts';
+import { Bert, BlankInitializer, loadBertWeights, parseBertConfig, type TextBatch, type WeightSource } from '../../../src/model/index.ts';
 import { decodeSafetensors } from '../../../src/train/index.ts';
 import { expectClose } from '../../support/arrays.ts';
 import { testEngine } from '../../support/engine.ts';
@@ -17,11 +17,11 @@ const expected = (name: string): Float32Array => outputs[name]!.data as Float32A
 /** The same weights under other names. */
 function renamed(source: WeightSource, rename: (name: string) => string): WeightSource {
   const names = new Map([...source.tensors.keys()].map((name) => [rename(name), name]));
-  return { name: 'renamed', tensors: new Map([...names].map(([name, old]) => [name, source.tensors.get(old)!])), readFloat32: (name) => source.readFloat32(names.get(name)!) };
+  return { name: 'renamed', tensors: new Map([...names].map(([name, old]) => [name, source.tensors.get(old)!])), readFloat32: (name, range) => source.readFloat32(names.get(name)!, range) };
 }
 
 async function loaded(engine: Engine, source: WeightSource = released): Promise<Bert> {
-  const bert = new Bert(new Initializer(engine, null), text, vocabularySize);
+  const bert = new Bert(new BlankInitializer(engine), text, vocabularySize);
   await loadBertWeights(bert, source);
   return bert;
 }
@@ -116,7 +116,7 @@ describe('Bert with the weights of a Hugging Face folder', () => {
 
   it('reports what it used and what it left', async () => {
     const engine = await testEngine();
-    const bert = new Bert(new Initializer(engine, null), text, vocabularySize);
+    const bert = new Bert(new BlankInitializer(engine), text, vocabularySize);
     const { prefix, used, unused } = await loadBertWeights(bert, released);
     expect(prefix).toBe('bert.');
     expect(used).toHaveLength(bert.namedParameters().size);
@@ -126,11 +126,11 @@ describe('Bert with the weights of a Hugging Face folder', () => {
 
   it('refuses weights of another shape, missing ones, and files without a BERT, by name', async () => {
     const engine = await testEngine();
-    const init = new Initializer(engine, null);
+    const init = new BlankInitializer(engine);
     const wide = new Bert(init, { ...text, feedForward: 24 }, vocabularySize);
-    await expect(loadBertWeights(wide, released)).rejects.toThrow('"bert.encoder.layer.0.intermediate.dense.weight" must be [24, 15] by the configuration, got [23, 15]');
+    await expect(loadBertWeights(wide, released)).rejects.toThrow('bert.encoder.layer.0.intermediate.dense.weight must be [24, 15], got [23, 15]');
     const deep = new Bert(init, { ...text, layers: 4 }, vocabularySize);
-    await expect(loadBertWeights(deep, released)).rejects.toThrow('"bert.encoder.layer.3.attention.self.query.weight" is missing');
+    await expect(loadBertWeights(deep, released)).rejects.toThrow('16 tensors are missing: bert.encoder.layer.3.attention.self.query.weight');
     await expect(loadBertWeights(deep, renamed(released, (name) => `x${name}`.replace('embeddings', 'e')))).rejects.toThrow('no tensor is named embeddings.word_embeddings.weight');
     wide.dispose();
     deep.dispose();
