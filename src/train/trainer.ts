@@ -42,6 +42,7 @@ export interface TrainerHost {
   folder: string;
   volumes: VolumeStore;
   onStep: (record: StepRecord, total: number) => void;
+  onValidation?: (record: ValidationRecord) => void;
   onNote: (text: string) => void;
   /** True once the user asked to stop: the step in progress is finished and saved. */
   stopRequested: () => boolean;
@@ -113,7 +114,9 @@ export async function train(engine: Engine, state: RunState, cohort: Cohort, hos
       const last = step + 1 === steps;
       const due = last || (step + 1) % config.validateEvery === 0;
       if (due && stage !== 'fast' && validationScans.some(({ labels }) => labels)) {
-        await metrics.append({ kind: 'validation', globalStep, stage, meanAuroc: await validate(engine, state, stage, validationScans, host) });
+        const validation: ValidationRecord = { kind: 'validation', globalStep, stage, meanAuroc: await validate(engine, state, stage, validationScans, host) };
+        await metrics.append(validation);
+        host.onValidation?.(validation);
       }
       if (host.stopRequested() || last || (step + 1) % config.checkpointEvery === 0) await save();
       if (host.stopRequested()) {
