@@ -15,7 +15,7 @@ const path = (file: string): string => fileURLToPath(new URL(file, import.meta.u
 const chromium = await findChromium();
 
 /** Tests of the gpu room as they are, in a page: what they ask of Node is stood in for. Without Chromium they show as skipped. */
-const browserOps = chromium === null ? room('browser-ops', { include: ['test/browser/no-chromium.test.ts'] }) : {
+const browserOps = chromium === null ? room('browser-ops', { include: ['test/browser/no-chromium.test.ts'], sequence: { groupOrder: 1 } }) : {
   extends: true as const,
   plugins: [{
     name: 'stand-ins',
@@ -31,6 +31,7 @@ const browserOps = chromium === null ? room('browser-ops', { include: ['test/bro
     fileParallelism: false,
     isolate: false,
     testTimeout: 120_000,
+    sequence: { groupOrder: 1 },
     browser: {
       enabled: true,
       headless: true,
@@ -53,6 +54,8 @@ export default defineConfig({
       // A software adapter uses every core for one dispatch: files one after another, in one process, compile each pipeline once.
       room('gpu', { fileParallelism: false, isolate: false, maxWorkers: 1, testTimeout: 120_000 }),
       browserOps,
+      // Alone on the machine: what it waits for is rendered on the CPU.
+      room('browser', { exclude: ['test/browser/no-chromium.test.ts'], fileParallelism: false, sequence: { groupOrder: 2 } }),
     ],
   },
 });
