@@ -23,18 +23,14 @@ export class ScanPage {
   constructor(canCompute: boolean) {
     this.canCompute = canCompute;
     const fileInput = byId<HTMLInputElement>('file-input');
-    const folderInput = byId<HTMLInputElement>('folder-input');
     byId('choose-file').addEventListener('click', () => fileInput.click());
     byId('open-another').addEventListener('click', () => fileInput.click());
-    byId('choose-folder').addEventListener('click', () => folderInput.click());
     byId('open-phantom').addEventListener('click', () => void this.open({ kind: 'phantom', seed: this.examples++ }));
-    for (const input of [fileInput, folderInput]) {
-      input.addEventListener('change', () => {
-        const files = chosenFiles(input);
-        input.value = '';
-        this.openFiles(files);
-      });
-    }
+    fileInput.addEventListener('change', () => {
+      const files = chosenFiles(fileInput);
+      fileInput.value = '';
+      this.openFiles(files);
+    });
     acceptDrops(byId('scan-panel'), (files) => this.openFiles(files), (error) => say(byId('scan-message'), messageOf(error)));
     this.bindViewer();
     this.bindCompression();

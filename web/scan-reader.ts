@@ -1,7 +1,7 @@
 /** A model with the scan that it reads: findings, questions and what it attended to. Opens its device again where that is lost. */
 import { noGrad } from '../src/autograd/index.ts';
 import { decodeScan, jpegRoundTrip, LABELS, resampleTrilinear, writeNifti } from '../src/data/index.ts';
-import type { Size3 } from '../src/data/index.ts';
+import type { Size3, Tokenizer } from '../src/data/index.ts';
 import { presets, type Preset } from '../src/model/index.ts';
 import { decodeCheckpoint, embedVolumes, encodePrompts, globalStepOf, scoreLabels, totalSteps, type RunState } from '../src/train/index.ts';
 import { checkpointBytes } from './checkpoint-source.ts';
@@ -71,7 +71,7 @@ export class Reader {
     return this.withModel(async ({ state }) => {
       if (!this.embedding) throw new Error('Let the model read the scan first.');
       const { student, tokenizer } = state;
-      const unknownWords = finding.split(/\s+/).filter((word) => tokenizer.encode(word, 32).includes(tokenizer.unknownId));
+      const unknownWords = finding.split(/\s+/).filter((word) => isUnknown(tokenizer, word));
       const prompts = await encodePrompts(student!, tokenizer, [finding]);
       const [probability] = scoreLabels(this.embedding, prompts);
       const similarity = prompts.present[0]!.reduce((sum, value, i) => sum + value * this.embedding![i]!, 0);
@@ -102,6 +102,12 @@ async function openModel({ bytes, name }: { bytes: Uint8Array; name: string }): 
     opened.engine.destroy();
     throw error;
   }
+}
+
+/** True for words that the tokenizer has no piece for, or spells letter by letter: no text of the training had them. */
+function isUnknown({ encode, unknownId }: Tokenizer, word: string): boolean {
+  const pieces = encode(word, 64).slice(1, -1);
+  return pieces.includes(unknownId) || (word.length > 2 && pieces.length >= word.length);
 }
 
 /** "Is there a pleural effusion?" → "Pleural effusion", as the labels are written in the prompts that the model learnt. */

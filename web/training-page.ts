@@ -137,6 +137,8 @@ export class TrainingPage {
       byId('live-title').textContent = 'Preparing';
       say(byId('training-busy'), 'Opening the graphics device…');
       byId('live-hint').hidden = true;
+      // The button may stand below the fold, what it begins does not.
+      scrollTo({ top: 0 });
     }
     for (const button of document.querySelectorAll<HTMLButtonElement>('#runs-body [data-action=resume], #runs-body [data-action=remove]')) button.disabled = on;
   }
@@ -199,6 +201,7 @@ export class TrainingPage {
     progress.hidden = false;
     progress.max = totalSteps;
     progress.value = records.at(-1)?.globalStep ?? 0;
+    fillList(byId('training-facts'), [['Step', `${progress.value} of ${totalSteps}`]], true);
     if (this.wasLost) {
       this.wasLost = false;
       say(byId('training-message'), `The graphics device was lost and opened again; the run went on from step ${progress.value}.`);

@@ -4,7 +4,7 @@ import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { chromium, type Browser, type BrowserContext, type Page } from 'playwright';
+import { chromium, type Browser, type BrowserContext, type Page, type Worker } from 'playwright';
 // @ts-expect-error plain JavaScript
 import { buildWeb } from '../../esbuild.mjs';
 // @ts-expect-error plain JavaScript
@@ -90,8 +90,16 @@ export async function shows(page: Page, selector: string, pattern: RegExp, { ale
   return text;
 }
 
+/** A worker of the page by the name of its script, once it is there. */
+export async function workerOf(page: Page, script: string): Promise<Worker> {
+  const isIt = (worker: Worker): boolean => worker.url().endsWith(`${script}.js`);
+  return page.workers().find(isIt) ?? page.waitForEvent('worker', { predicate: isIt });
+}
+
 /** A picture of the page for people, where CT_LITE_SCREENSHOTS names a folder. */
 export async function screenshot(page: Page, name: string): Promise<void> {
   const folder = process.env.CT_LITE_SCREENSHOTS;
-  if (folder) await page.screenshot({ path: join(folder, `${name}.png`) });
+  if (!folder) return;
+  await page.evaluate(() => scrollTo(0, 0));
+  await page.screenshot({ path: join(folder, `${name}.png`) });
 }

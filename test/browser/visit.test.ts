@@ -3,13 +3,13 @@ import { mkdtemp, readFile, rm, writeFile, mkdir } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { unzipSync } from 'fflate';
-import type { Page, Worker } from 'playwright';
+import type { Page } from 'playwright';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { LABELS } from '../../src/data/index.ts';
 import { renderPhantomFile } from '../../src/data/phantom/index.ts';
-import { parseMetrics, type StepRecord } from '../../src/train/index.ts';
+import { decodeSafetensors, parseMetrics, type StepRecord } from '../../src/train/index.ts';
 import { buildCommandLine, type CommandLine } from '../support/command-line.ts';
-import { chromiumPath, openSite, screenshot, shows, visit, type Site, type Visit } from './page.ts';
+import { chromiumPath, openSite, screenshot, shows, visit, workerOf, type Site, type Visit } from './page.ts';
 
 const cohort = { patients: 6, testPatients: 3 };
 const steps = 20;
@@ -73,11 +73,14 @@ describe.skipIf(!chromiumPath)('a whole visit', () => {
     const scan = join(folder, 'runs', `phantom-seed0-${cohort.patients}+${cohort.testPatients}`, 'dataset', 'train', 'train_2', 'train_2_a', 'train_2_a_1.nii.gz');
     const predicted = await line.run(['predict', scan, '--checkpoint', 'node', '--json', ...adapter], { cwd: folder, gpu: false });
     const { findings } = JSON.parse(predicted.out) as { findings: Record<string, number> };
+    const worker = await workerOf(page, 'scan-worker');
+    await worker.evaluate(watchDevices);
     await page.setInputFiles('#model-input', join(folder, 'node', 'checkpoint.safetensors'));
     await shows(page, '#model-line', /20 of 20 steps/, { alert: '#model-message' });
     await page.click('#predict');
     await shows(page, '#findings', /Pleural effusion/, { alert: '#model-message' });
-    const rows = (await page.locator('#findings-list li').allInnerTexts()).map((text) => text.split('\n').filter(Boolean));
+    const findingRows = async (): Promise<string[][]> => (await page.locator('#findings-list li').allInnerTexts()).map((text) => text.split('\n').filter(Boolean));
+    const rows = await findingRows();
     expect(rows).toHaveLength(LABELS.length);
     // Shown to three places.
     for (const [label, probability] of rows) expect(Math.abs(Number(probability) - findings[label!]!), label).toBeLessThan(6e-4);
@@ -90,12 +93,20 @@ describe.skipIf(!chromiumPath)('a whole visit', () => {
     await page.click('#ask-form button');
     await shows(page, '#answer', /never met “Quetzalcoatlus”/);
     await screenshot(page, '3-findings');
-  }, 240_000);
+
+    // With its device lost the model is opened again, unasked.
+    await worker.evaluate(destroyDevice);
+    await page.click('#predict');
+    await page.waitForFunction(() => !document.querySelector<HTMLButtonElement>('#predict')!.disabled, null, { timeout: 120_000 });
+    expect(await page.isHidden('#model-message')).toBe(true);
+    expect(await findingRows()).toEqual(rows);
+    expect(await worker.evaluate(() => (globalThis as unknown as { devices: GPUDevice[] }).devices.length)).toBe(2);
+  }, 400_000);
 
   it('fine-tunes, loses the device in mid-step, goes on from the last checkpoint, and takes the run to Node', async () => {
     const { page } = seen;
     await page.click('#training-tab');
-    const worker = await trainingWorker(page);
+    const worker = await workerOf(page, 'training-worker');
     await worker.evaluate(watchDevices);
     for (const [name, value] of Object.entries({ ...cohort, steps, batch: 4, checkpointEvery: saveEvery, seed: 0 })) await page.fill(`input[name=${name}]`, String(value));
     await screenshot(page, '4-settings');
@@ -103,7 +114,7 @@ describe.skipIf(!chromiumPath)('a whole visit', () => {
     await shows(page, '#training-facts', /(6|7|8) of 20/, { alert: '#training-message', timeout: 300_000 });
     await page.evaluate(() => void ((globalThis as unknown as { longTasks: number[] }).longTasks.length = 0));
     // Between two messages of the worker: in the middle of a step.
-    await worker.evaluate(() => (globalThis as unknown as { devices: GPUDevice[] }).devices.at(-1)!.destroy());
+    await worker.evaluate(destroyDevice);
     const lost = await shows(page, '#training-message', /went on from step \d+/, { timeout: 120_000 });
     expect(lost).toContain(`went on from step ${saveEvery}.`);
     await screenshot(page, '5-device-lost');
@@ -142,6 +153,23 @@ describe.skipIf(!chromiumPath)('a whole visit', () => {
     expect(predicted.code, predicted.err).toBe(0);
   }, 900_000);
 
+  it('fine-tunes the heads of a checkpoint on a folder of scans with its tables', async () => {
+    const { page } = seen;
+    await page.setInputFiles('#cohort-input', join(folder, 'runs', `phantom-seed0-${cohort.patients}+${cohort.testPatients}`));
+    await page.check('input[name=start][value=file]');
+    await page.setInputFiles('#start-input', join(folder, 'node', 'checkpoint.safetensors'));
+    await page.check('input[name=trainable][value=heads]');
+    await page.fill('input[name=steps]', '2');
+    await page.click('#begin');
+    await shows(page, '#live-title', /Finished/, { alert: '#training-message', timeout: 300_000 });
+    const exported = await exportRun(page, join(folder, 'heads'));
+    const parameters = (bytes: Uint8Array): Map<string, string> => new Map(Object.entries(decodeSafetensors(bytes, 'checkpoint').tensors).flatMap(([name, { data }]) => (name.startsWith('student.') ? [[name, String(data)]] : [])));
+    const before = parameters(await readFile(join(folder, 'node', 'checkpoint.safetensors')));
+    const changed = [...parameters(exported['checkpoint.safetensors']!)].filter(([name, text]) => before.get(name) !== text).map(([name]) => name);
+    expect(changed.length).toBeGreaterThan(3);
+    expect(changed.filter((name) => !/^student\.(imageHead|textHead|logScale|logitBias)/.test(name))).toEqual([]);
+  }, 400_000);
+
   it('asked for nothing from elsewhere, sent nothing, and broke no policy', () => {
     expect(seen.offences).toEqual([]);
   });
@@ -167,12 +195,6 @@ async function downloadOf(page: Page, selector: string): Promise<Uint8Array> {
   return new Uint8Array(await readFile((await download.path())!));
 }
 
-/** The worker that the page started for training; its script runs once it is there. */
-async function trainingWorker(page: Page): Promise<Worker> {
-  const find = (): Worker | undefined => page.workers().find((worker) => worker.url().endsWith('training-worker.js'));
-  return find() ?? page.waitForEvent('worker', { predicate: (worker) => worker.url().endsWith('training-worker.js') });
-}
-
 /** Keeps every device that the worker opens within reach of the test. */
 function watchDevices(): void {
   const devices: GPUDevice[] = [];
@@ -183,6 +205,10 @@ function watchDevices(): void {
     devices.push(device);
     return device;
   };
+}
+
+function destroyDevice(): void {
+  (globalThis as unknown as { devices: GPUDevice[] }).devices.at(-1)!.destroy();
 }
 
 /** Drops a file on the page as a user does. */
