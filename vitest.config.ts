@@ -27,7 +27,7 @@ const browserOps = chromium === null ? room('browser-ops', { include: ['test/bro
   }],
   test: {
     name: 'browser-ops',
-    include: ['test/gpu/ops/**/*.test.ts', 'test/gpu/autograd/**/*.test.ts', 'test/gpu/engine/**/*.test.ts'],
+    include: ['test/gpu/ops/**/*.test.ts', 'test/gpu/autograd/**/*.test.ts', 'test/gpu/engine/**/*.test.ts', 'test/browser/page/**/*.test.ts'],
     fileParallelism: false,
     isolate: false,
     testTimeout: 120_000,
@@ -55,7 +55,7 @@ export default defineConfig({
       room('gpu', { fileParallelism: false, isolate: false, maxWorkers: 1, testTimeout: 120_000 }),
       browserOps,
       // Alone on the machine: what it waits for is rendered on the CPU.
-      room('browser', { exclude: ['test/browser/no-chromium.test.ts'], fileParallelism: false, sequence: { groupOrder: 2 } }),
+      room('browser', { exclude: ['test/browser/no-chromium.test.ts', 'test/browser/page/**'], fileParallelism: false, sequence: { groupOrder: 2 } }),
     ],
   },
 });

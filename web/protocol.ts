@@ -107,6 +107,8 @@ export interface RunSummary {
   finished: boolean;
   /** Another tab holds it. */
   busy: boolean;
+  hasCheckpoint: boolean;
+  hasReport: boolean;
   bytes: number;
 }
 

@@ -83,8 +83,9 @@ async function summarize(files: FileSystem, id: string, busy: boolean): Promise<
   const config = await readRunConfig(files, id);
   const steps = (await readMetrics(files, id)).at(-1)?.globalStep ?? 0;
   const entries = [...(await files.list(runFolder(id))), ...(await files.list(`${runFolder(id)}/volumes`))];
+  const has = (file: string): boolean => entries.some(({ name }) => name === file);
   return {
-    id, busy, startedAt: config.startedAt, cohort: config.phantom ? 'drawn chests' : config.source.data,
+    id, busy, hasCheckpoint: has(CHECKPOINT_FILE), hasReport: has(REPORT_FILE), startedAt: config.startedAt, cohort: config.phantom ? 'drawn chests' : config.source.data,
     steps, totalSteps: totalSteps(config.train), finished: steps >= totalSteps(config.train), bytes: entries.reduce((sum, { bytes }) => sum + bytes, 0),
   };
 }

@@ -1,10 +1,11 @@
 /** A model with the scan that it reads: findings, questions and what it attended to. Opens its device again where that is lost. */
 import { noGrad } from '../src/autograd/index.ts';
-import { decodeScan, jpegRoundTrip, LABELS, resampleTrilinear, writeNifti } from '../src/data/index.ts';
+import { decodeScan, jpegRoundTrip, resampleTrilinear, writeNifti } from '../src/data/index.ts';
 import type { Size3, Tokenizer } from '../src/data/index.ts';
 import { presets, type Preset } from '../src/model/index.ts';
 import { decodeCheckpoint, embedVolumes, encodePrompts, globalStepOf, scoreLabels, totalSteps, type RunState } from '../src/train/index.ts';
 import { checkpointBytes } from './checkpoint-source.ts';
+import { findingOf } from './finding.ts';
 import { gridOriginMm } from './grid-origin.ts';
 import { isLost, openBrowserEngine, type OpenedEngine } from './open-engine.ts';
 import type { Answer, CheckpointSource, LoadedCheckpoint, Prediction } from './protocol.ts';
@@ -108,13 +109,6 @@ async function openModel({ bytes, name }: { bytes: Uint8Array; name: string }): 
 function isUnknown({ encode, unknownId }: Tokenizer, word: string): boolean {
   const pieces = encode(word, 64).slice(1, -1);
   return pieces.includes(unknownId) || (word.length > 2 && pieces.length >= word.length);
-}
-
-/** "Is there a pleural effusion?" → "Pleural effusion", as the labels are written in the prompts that the model learnt. */
-export function findingOf(text: string): string {
-  const bare = text.trim().replace(/[?.!\s]+$/, '').replace(/^(is|are) there\s+((an?|any|the|signs? of|evidence of)\s+)*/i, '').replace(/\s+(is|are) (present|visible|seen)$/i, '').trim();
-  const label = LABELS.find((name) => name.toLowerCase() === bare.toLowerCase());
-  return label ?? (bare && bare[0]!.toUpperCase() + bare.slice(1));
 }
 
 /**

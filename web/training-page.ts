@@ -236,33 +236,34 @@ export class TrainingPage {
   }
 
   private runRow(run: RunSummary): HTMLTableRowElement {
-    const { id, startedAt, cohort, steps, totalSteps, finished, busy, bytes } = run;
-    const button = (action: string, text: string, work: () => Promise<unknown>): HTMLButtonElement => {
-      const made = element('button', { className: 'small' }, text);
+    const { id, startedAt, cohort, steps, totalSteps, finished, busy, bytes, hasCheckpoint, hasReport } = run;
+    const begun = new Date(startedAt).toLocaleString(undefined, { dateStyle: 'short', timeStyle: 'short' });
+    const call = this.worker.call.bind(this.worker);
+    const button = (action: string, text: string, work: () => Promise<unknown>, isOff = false): HTMLButtonElement => {
+      const made = element('button', { className: 'small', disabled: isOff }, text);
       made.dataset.action = action;
-      made.setAttribute('aria-label', `${text}: run of ${startedAt}`);
+      made.setAttribute('aria-label', `${text}: run of ${begun}`);
       made.addEventListener('click', () => work().catch((error: unknown) => this.complain(error)));
       return made;
     };
-    const call = this.worker.call.bind(this.worker);
-    const actions = element('div', { className: 'buttons' });
-    if (!finished) {
-      const resume = button('resume', 'Go on', () => this.follow(() => call('resume', { id })));
-      resume.disabled = this.isRunning || busy || !this.canCompute;
-      actions.append(resume);
-    }
-    actions.append(
-      button('checkpoint', 'Checkpoint', async () => download(await call('checkpoint', { id }), `${id}.safetensors`, 'application/octet-stream')),
-      button('report', 'Report', async () => download(await call('report', { id }), `${id}.html`, 'text/html')),
+    const isHeld = this.isRunning || busy;
+    const actions = element(
+      'div',
+      { className: 'buttons' },
+      ...(finished ? [] : [button('resume', 'Go on', () => this.follow(() => call('resume', { id })), isHeld || !this.canCompute)]),
+      button('checkpoint', 'Checkpoint', async () => download(await call('checkpoint', { id }), `${id}.safetensors`, 'application/octet-stream'), !hasCheckpoint),
+      button('report', 'Report', async () => download(await call('report', { id }), `${id}.html`, 'text/html'), !hasReport),
       button('export', 'Run folder', async () => download(await call('exportRun', { id }), `${id}.zip`, 'application/zip')),
-      button('remove', 'Remove', async () => {
-        if (!confirm(`Remove the run of ${startedAt} with its checkpoint? It cannot be brought back.`)) return;
-        await call('remove', { id });
-        await this.listRuns();
-      }),
+      button('remove', 'Remove', () => this.remove(id, begun), isHeld),
     );
-    const state = busy ? ' (in another tab)' : '';
-    return element('tr', {}, element('td', {}, new Date(startedAt).toLocaleString()), element('td', {}, cohort), element('td', {}, `${steps} of ${totalSteps}${state}`), element('td', {}, formatBytes(bytes)), element('td', {}, actions));
+    const cells = [begun, cohort, `${steps} of ${totalSteps}${busy ? ' (in another tab)' : ''}`, formatBytes(bytes), actions];
+    return element('tr', {}, ...cells.map((cell) => element('td', {}, cell)));
+  }
+
+  private async remove(id: string, begun: string): Promise<void> {
+    if (!confirm(`Remove the run of ${begun} with its checkpoint? It cannot be brought back.`)) return;
+    await this.worker.call('remove', { id });
+    await this.listRuns();
   }
 }
 

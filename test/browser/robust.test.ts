@@ -50,8 +50,8 @@ describe.skipIf(!chromiumPath)('the page', () => {
     await page.click('#open-phantom');
     const worker: Worker = await workerOf(page, 'scan-worker');
     await worker.evaluate(() => {
-      const { get } = Object.getOwnPropertyDescriptor(GPUAdapter.prototype, 'limits')!;
-      Object.defineProperty(GPUAdapter.prototype, 'limits', { get() { return new Proxy(get!.call(this), { get: (limits, name) => (name === 'maxStorageBuffersPerShaderStage' ? 4 : Reflect.get(limits, name, limits)) }); } });
+      const { get } = Object.getOwnPropertyDescriptor(GPUDevice.prototype, 'limits')!;
+      Object.defineProperty(GPUDevice.prototype, 'limits', { get() { return new Proxy(get!.call(this), { get: (limits, name) => (name === 'maxStorageBuffersPerShaderStage' ? 4 : Reflect.get(limits, name, limits)) }); } });
     });
     await shows(page, '#compression-facts', /SSIM/, { alert: '#scan-message', timeout: 180_000 });
     await page.setInputFiles('#model-input', { name: 'any.safetensors', mimeType: 'application/octet-stream', buffer: Buffer.alloc(8) });
