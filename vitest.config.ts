@@ -17,7 +17,7 @@ const path = (file: string): string => fileURLToPath(new URL(file, import.meta.u
 const chromium = await findChromium();
 
 /** Tests of the gpu room as they are, in a page: what they ask of Node is stood in for. Without Chromium they show as skipped. */
-const browserOps = chromium === null ? room('browser-ops', { include: ['test/browser/no-chromium.test.ts'] }) : {
+const browserOps = chromium === null ? room('browser-ops', { include: ['test/browser/no-chromium.test.ts'], sequence: { groupOrder: 1 } }) : {
   extends: true as const,
   plugins: [{
     name: 'stand-ins',
@@ -29,10 +29,11 @@ const browserOps = chromium === null ? room('browser-ops', { include: ['test/bro
   }],
   test: {
     name: 'browser-ops',
-    include: ['test/gpu/ops/**/*.test.ts', 'test/gpu/autograd/**/*.test.ts', 'test/gpu/engine/**/*.test.ts'],
+    include: ['test/gpu/ops/**/*.test.ts', 'test/gpu/autograd/**/*.test.ts', 'test/gpu/engine/**/*.test.ts', 'test/browser/page/**/*.test.ts'],
     fileParallelism: false,
     isolate: false,
     testTimeout: 120_000,
+    sequence: { groupOrder: 1 },
     browser: {
       enabled: true,
       headless: true,
@@ -56,6 +57,8 @@ export default defineConfig({
       // Every op again on a device that binds so little that ordinary shapes are cut into pieces, against the same references.
       { extends: true as const, test: { name: 'split', include: ['test/gpu/ops/**/*.test.ts', 'test/gpu/model/fast.test.ts'], env: { CT_LITE_BINDING_LIMIT: '5120' }, ...oneProcess } },
       browserOps,
+      // Alone on the machine: what it waits for is rendered on the CPU.
+      room('browser', { exclude: ['test/browser/no-chromium.test.ts', 'test/browser/page/**'], fileParallelism: false, sequence: { groupOrder: 2 } }),
     ],
   },
 });

@@ -11,13 +11,11 @@ import { nodeFiles } from '../platform/node-files.ts';
 import { nodeJpegWasm } from '../platform/node-jpeg.ts';
 import { expandShards } from '../platform/node-shards.ts';
 import { createProgress } from '../platform/progress.ts';
-import { VolumeStore } from '../train/index.ts';
+import { readScans, VolumeStore, type SkippedScan } from '../train/index.ts';
 import { Interrupted } from './interrupt.ts';
 
 /** Decoded volumes kept in memory; what does not fit is decoded again when needed. */
 const volumeCacheBytes = 2 * 2 ** 30;
-/** More bad scans than this share stop the run: the cohort itself is then the problem. */
-const mostBad = 0.1;
 
 export interface OpenedEngine {
   engine: Engine;
@@ -70,7 +68,7 @@ export function cohortSource({ data, reports, labels, columns, labelMap }: Parti
 
 export interface ReadableCohort extends Cohort {
   /** Scans that could not be read, left out of `scans`. */
-  skipped: { id: string; reason: string }[];
+  skipped: SkippedScan[];
 }
 
 export interface CohortSession {
@@ -110,33 +108,20 @@ export function openVolumeStore(pool: DecodePool, preset: PresetName): VolumeSto
   return new VolumeStore(decode, grid.shape, volumeCacheBytes);
 }
 
-async function readAll(scans: readonly CohortScan[], volumes: VolumeStore, pool: DecodePool, note: (text: string) => void, signal?: AbortSignal): Promise<{ id: string; reason: string }[]> {
+async function readAll(scans: readonly CohortScan[], volumes: VolumeStore, pool: DecodePool, note: (text: string) => void, signal?: AbortSignal): Promise<SkippedScan[]> {
   const progress = createProgress({ title: 'reading scans', total: scans.length });
-  const skipped: { id: string; reason: string }[] = [];
-  let done = 0;
-  const queue = [...scans];
-  const worker = async (): Promise<void> => {
-    for (let scan = queue.shift(); scan; scan = queue.shift()) {
-      if (signal?.aborted) throw new Interrupted();
-      try {
-        await volumes.raw(scan);
-      } catch (cause) {
-        skipped.push({ id: scan.id, reason: (cause as Error).message });
-        progress.note(`skipped ${scan.id}: ${(cause as Error).message}`);
-        if (skipped.length > Math.max(1, mostBad * scans.length)) queue.length = 0;
-      }
-      progress.update(++done);
-    }
-  };
   try {
-    await Promise.all(Array.from({ length: Math.max(1, pool.workers + 1) }, worker));
+    const skipped = await readScans(scans, volumes, {
+      parallel: Math.max(1, pool.workers + 1),
+      onProgress: (done) => progress.update(done),
+      onNote: (text) => progress.note(text),
+      checkStop: () => {
+        if (signal?.aborted) throw new Interrupted();
+      },
+    });
+    if (skipped.length) note(`${skipped.length} of ${scans.length} scans skipped, named above`);
+    return skipped;
   } finally {
     progress.stop();
   }
-  // A single bad scan of a handful is skipped too; the trainer needs at least one that can be read.
-  if (skipped.length > Math.max(1, mostBad * scans.length) || skipped.length === scans.length) {
-    throw new Error(`train: ${skipped.length} of ${scans.length} scans cannot be read, more than a tenth; first: ${skipped[0]!.reason}. Mend or remove them, then run again`);
-  }
-  if (skipped.length) note(`${skipped.length} of ${scans.length} scans skipped, named above`);
-  return skipped;
 }

@@ -14,7 +14,12 @@ export interface BrowserDecodeJob extends DecodeScanOptions {
   grid: InputGrid;
 }
 
-export type BrowserDecodeReply = { scan: DecodedScan } | { error: string };
+export interface BrowserDecodedScan extends DecodedScan {
+  /** Size of the scan's file. */
+  fileBytes: number;
+}
+
+export type BrowserDecodeReply = { scan: BrowserDecodedScan } | { error: string };
 
 /** The bytes of a scan's file. Throws naming the scan where it cannot be read or does not fit in memory. */
 export async function scanBytes(source: ScanBytesSource, name: string): Promise<Uint8Array> {
@@ -26,6 +31,8 @@ export async function scanBytes(source: ScanBytesSource, name: string): Promise<
   }
 }
 
-export async function runDecodeJob({ name, source, grid, antialias, quality }: BrowserDecodeJob): Promise<DecodedScan> {
-  return decodeScan(await scanBytes(source, name), name, grid, { ...(antialias !== undefined && { antialias }), ...(quality !== undefined && { quality }) });
+export async function runDecodeJob({ name, source, grid, antialias, quality }: BrowserDecodeJob): Promise<BrowserDecodedScan> {
+  const bytes = await scanBytes(source, name);
+  const scan = await decodeScan(bytes, name, grid, { ...(antialias !== undefined && { antialias }), ...(quality !== undefined && { quality }) });
+  return { ...scan, fileBytes: bytes.length };
 }

@@ -1,18 +1,17 @@
 /** A pool of web workers that decode scans (and draw phantoms), so that neither the page nor the GPU waits for them. */
-import type { DecodedScan } from '../data/index.ts';
-import type { BrowserDecodeJob, BrowserDecodeReply } from './browser-decode-job.ts';
+import type { BrowserDecodedScan, BrowserDecodeJob, BrowserDecodeReply } from './browser-decode-job.ts';
 
 export interface BrowserDecodePool {
   readonly workers: number;
   /** Rejects with the scan's name in the message. */
-  decode(job: BrowserDecodeJob): Promise<DecodedScan>;
+  decode(job: BrowserDecodeJob): Promise<BrowserDecodedScan>;
   /** Ends the workers; jobs still waiting are rejected. */
   close(): void;
 }
 
 interface Waiting {
   job: BrowserDecodeJob;
-  resolve: (scan: DecodedScan) => void;
+  resolve: (scan: BrowserDecodedScan) => void;
   reject: (error: Error) => void;
 }
 

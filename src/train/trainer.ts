@@ -52,6 +52,7 @@ export interface TrainerHost {
   /** Of the foreign teacher that the config names; complete for the training scans. */
   targets?: TeacherTargets;
   onStep: (record: StepRecord, total: number) => void;
+  onValidation?: (record: ValidationRecord) => void;
   onNote: (text: string) => void;
   /** True once the user asked to stop: the step in progress is finished and saved. */
   stopRequested: () => boolean;
@@ -134,9 +135,10 @@ export async function train(engine: Engine, state: RunState, cohort: Cohort, hos
       const last = step + 1 === steps;
       const due = last || (step + 1) % config.validateEvery === 0;
       if (due && stage !== 'fast' && validationScans.some(({ labels }) => labels)) {
-        const meanAuroc = await validateAuroc(engine, state, stage, validationScans, host.volumes);
-        await metrics.append({ kind: 'validation', globalStep, stage, meanAuroc });
-        host.onNote(`validation after step ${globalStep} (${stage === 'teacher' ? 'teacher, uncompressed' : `student, JPEG ${config.quality}`}): mean AUROC ${meanAuroc?.toFixed(3) ?? 'not measurable'} on ${validationScans.length} scans`);
+        const validation: ValidationRecord = { kind: 'validation', globalStep, stage, meanAuroc: await validateAuroc(engine, state, stage, validationScans, host.volumes) };
+        await metrics.append(validation);
+        host.onNote(`validation after step ${globalStep} (${stage === 'teacher' ? 'teacher, uncompressed' : `student, JPEG ${config.quality}`}): mean AUROC ${validation.meanAuroc?.toFixed(3) ?? 'not measurable'} on ${validationScans.length} scans`);
+        host.onValidation?.(validation);
       }
       if (last) await distillation();
       if (host.stopRequested() || last || (step + 1) % config.checkpointEvery === 0) await save();
