@@ -1,7 +1,8 @@
-// Bundles src/ into dist/: the Node entry, the command line, its worker threads, and the browser entry.
+// Bundles src/ into dist/: the Node entry, the command line, its worker threads, and the browser entry; and web/ into dist/web/,
+// a folder that any static host can serve.
 // `node esbuild.mjs` builds the bundles; `--types` adds the declarations (slower: it runs the type checker).
 import { spawnSync } from 'node:child_process';
-import { rm } from 'node:fs/promises';
+import { copyFile, mkdir, readdir, rm } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -10,6 +11,23 @@ import { esbuildWgsl } from './wgsl-plugin.mjs';
 
 const root = dirname(fileURLToPath(import.meta.url));
 const shared = { absWorkingDir: root, bundle: true, format: 'esm', target: 'es2022', sourcemap: true, plugins: [esbuildWgsl], logLevel: 'warning' };
+
+/** The page, dist/web/. */
+const webBuild = {
+  ...shared,
+  platform: 'browser',
+  entryPoints: {
+    main: 'web/main.ts',
+    'scan-worker': 'web/scan-worker.ts',
+    'training-worker': 'web/training-worker.ts',
+    'decode-worker': 'src/platform/browser-decode-worker.ts',
+  },
+  // The viewer, which is large, is loaded with the first scan; the workers share what they have in common. All in one folder:
+  // a bundle looks for its neighbours beside itself.
+  splitting: true,
+  minify: true,
+  outdir: 'dist/web',
+};
 
 /** One build for each place that the code runs in. Tests walk their metafiles. */
 export const builds = [
@@ -27,11 +45,29 @@ export const builds = [
     outdir: 'dist',
   },
   { ...shared, platform: 'browser', entryPoints: { browser: 'src/browser.ts' }, outdir: 'dist' },
+  webBuild,
 ];
+
+/** What the page needs beside its bundles, as it lies in the packages. */
+const webFiles = {
+  'index.html': 'web/index.html',
+  'style.css': 'web/style.css',
+  'uPlot.min.css': 'node_modules/uplot/dist/uPlot.min.css',
+  'uPlot.iife.min.js': 'node_modules/uplot/dist/uPlot.iife.min.js',
+  'mozjpeg_enc.wasm': 'node_modules/@jsquash/jpeg/codec/enc/mozjpeg_enc.wasm',
+  'mozjpeg_dec.wasm': 'node_modules/@jsquash/jpeg/codec/dec/mozjpeg_dec.wasm',
+};
+
+/** Writes the page into a folder. Bundles of earlier builds, whose names carry hashes, are removed, but not the demo model beside them. */
+export async function buildWeb(folder = join(root, 'dist', 'web')) {
+  await mkdir(folder, { recursive: true });
+  for (const entry of await readdir(folder, { withFileTypes: true })) if (entry.isFile()) await rm(join(folder, entry.name));
+  await Promise.all([build({ ...webBuild, outdir: folder }), ...Object.entries(webFiles).map(([name, source]) => copyFile(join(root, source), join(folder, name)))]);
+}
 
 /** Writes dist/ from scratch. Throws what esbuild reports. */
 export async function buildAll({ types = false } = {}) {
-  await Promise.all(builds.map((options) => build(options)));
+  await Promise.all([...builds.filter((options) => options !== webBuild).map((options) => build(options)), buildWeb()]);
   if (types) await emitTypes();
 }
 

@@ -1,4 +1,8 @@
+import { dirname, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { playwright } from '@vitest/browser-playwright';
 import { defineConfig } from 'vitest/config';
+import { CHROMIUM_FLAGS, findChromium } from './test/browser/chromium.ts';
 // @ts-expect-error plain JavaScript, shared with esbuild.mjs
 import { viteWgsl } from './wgsl-plugin.mjs';
 
@@ -6,6 +10,39 @@ const room = (name: string, extra: object = {}) => ({
   extends: true as const,
   test: { name, include: [`test/${name}/**/*.test.ts`], ...extra },
 });
+
+// A software adapter uses every core for one dispatch: files one after another, in one process, compile each pipeline once.
+const oneProcess = { fileParallelism: false, isolate: false, maxWorkers: 1, testTimeout: 120_000 };
+const path = (file: string): string => fileURLToPath(new URL(file, import.meta.url));
+const chromium = await findChromium();
+
+/** Tests of the gpu room as they are, in a page: what they ask of Node is stood in for. Without Chromium they show as skipped. */
+const browserOps = chromium === null ? room('browser-ops', { include: ['test/browser/no-chromium.test.ts'], sequence: { groupOrder: 1 } }) : {
+  extends: true as const,
+  plugins: [{
+    name: 'stand-ins',
+    enforce: 'pre' as const,
+    resolveId: (id: string, importer = '') => {
+      if (id === 'node:fs') return path('test/browser/fixture-files.ts');
+      return resolve(dirname(importer), id) === path('test/support/engine.ts') ? path('test/browser/engine.ts') : null;
+    },
+  }],
+  test: {
+    name: 'browser-ops',
+    include: ['test/gpu/ops/**/*.test.ts', 'test/gpu/autograd/**/*.test.ts', 'test/gpu/engine/**/*.test.ts', 'test/browser/page/**/*.test.ts'],
+    fileParallelism: false,
+    isolate: false,
+    testTimeout: 120_000,
+    sequence: { groupOrder: 1 },
+    browser: {
+      enabled: true,
+      headless: true,
+      screenshotFailures: false,
+      provider: playwright({ launchOptions: { executablePath: chromium, args: CHROMIUM_FLAGS } }),
+      instances: [{ browser: 'chromium' as const }],
+    },
+  },
+};
 
 export default defineConfig({
   plugins: [viteWgsl],
@@ -16,8 +53,12 @@ export default defineConfig({
     projects: [
       room('unit'),
       room('validate'),
-      // A software adapter uses every core for one dispatch: files one after another, in one process, compile each pipeline once.
-      room('gpu', { fileParallelism: false, isolate: false, maxWorkers: 1, testTimeout: 120_000 }),
+      room('gpu', oneProcess),
+      // Every op again on a device that binds so little that ordinary shapes are cut into pieces, against the same references.
+      { extends: true as const, test: { name: 'split', include: ['test/gpu/ops/**/*.test.ts', 'test/gpu/model/fast.test.ts'], env: { CT_LITE_BINDING_LIMIT: '5120' }, ...oneProcess } },
+      browserOps,
+      // Alone on the machine: what it waits for is rendered on the CPU.
+      room('browser', { exclude: ['test/browser/no-chromium.test.ts', 'test/browser/page/**'], fileParallelism: false, sequence: { groupOrder: 2 } }),
     ],
   },
 });

@@ -3,7 +3,8 @@ import type { Engine } from '../src/autograd/index.ts';
 import { labelPrompts, LABELS, loadTokenizer, SPECIAL_TOKENS } from '../src/data/index.ts';
 import { presets, type PresetName } from '../src/model/index.ts';
 import { makeConfig, prepareStage, type RunState } from '../src/train/index.ts';
-import { runStep, type StepInput } from '../src/train/steps.ts';
+import type { StepInput } from '../src/train/step-input.ts';
+import { runStep } from '../src/train/steps.ts';
 import { product, randomArray } from '../test/support/arrays.ts';
 import type { BenchCase, PreparedCase } from './bench-case.ts';
 
@@ -14,7 +15,8 @@ export function stepInput(preset: PresetName, batch: number): StepInput {
   const size = batch * product(presets[preset].grid.shape);
   const texts = LABELS.flatMap((label) => Object.values(labelPrompts(label)));
   const matches = Uint8Array.from({ length: batch * texts.length }, (_, at) => (Math.floor(at / texts.length) + at) % 2);
-  return { batch, raw: Float32Array.from(randomArray(size, 1)), jpeg: Float32Array.from(randomArray(size, 2)), texts: { texts, matches } };
+  const volumes = { size: batch, raw: Float32Array.from(randomArray(size, 1)), jpeg: Float32Array.from(randomArray(size, 2)), targets: null };
+  return { batch, parts: [{ size: batch, load: () => Promise.resolve(volumes) }], texts: { texts, matches } };
 }
 
 /** A run at its first align step, with a teacher. */

@@ -22,11 +22,10 @@ fn store(channel_in_group: u32, g: u32, place: Place, used: vec4<bool>, sums: ve
     return;
   }
   let channel = g * params.out_channels + channel_in_group;
-  let value = sums + bias[channel * params.has_bias];
-  let at = (place.item * params.groups * params.out_channels + channel) * params.out_volume + place.out_position;
+  let at = (place.item * params.groups * params.out_channels + channel) * out_volume() + place.out_position;
   for (var j = 0u; j < 4u; j++) {
     if (used[j]) {
-      y[at[j]] = value[j];
+      y[at[j]] = start_of(channel, at[j]) + sums[j];
     }
   }
 }

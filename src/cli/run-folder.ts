@@ -1,13 +1,11 @@
 /** The run folder: config.json, metrics.jsonl, checkpoint.safetensors, evaluation.json, report.html. */
-import { stat } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { readFile } from 'node:fs/promises';
-import { encode as encodePng } from 'fast-png';
-import { encodeJpegVolume, type CohortScan } from '../data/index.ts';
-import { presets } from '../model/index.ts';
 import { nodeFiles } from '../platform/node-files.ts';
-import { CHECKPOINT_FILE, parseMetrics, METRICS_FILE, renderReport, STAGES, type Evaluation, type ReportData, type SliceExample, type StepRecord, type TrainConfig, type VolumeStore } from '../train/index.ts';
+import { scanBytes } from '../platform/node-scan.ts';
+import { CHECKPOINT_FILE, collectReport, renderReport, type Evaluation, type TrainConfig, type VolumeStore } from '../train/index.ts';
 import type { CohortSource, OpenedEngine, ReadableCohort } from './cohort-session.ts';
+import type { TeacherSource } from './teacher.ts';
 
 export interface RunConfig {
   version: string;
@@ -19,11 +17,14 @@ export interface RunConfig {
   /** What the first step starts from, for a run that is resumed before its first checkpoint. */
   init?: string;
   vocab?: string;
+  textTower?: { folder: string; frozen: boolean };
+  textCache?: string;
+  /** The CT-CLIP checkpoint that the run distils. */
+  teacher?: TeacherSource;
   train: TrainConfig;
 }
 
 const CONFIG_FILE = 'config.json';
-const examplesShown = 3;
 
 export async function writeRunConfig(folder: string, config: RunConfig): Promise<void> {
   await nodeFiles.makeDirectory(folder);
@@ -72,88 +73,12 @@ export interface RunReport {
 export async function writeRunReport(run: RunReport): Promise<string> {
   const { folder, evaluation, baseline } = run;
   if (evaluation) {
-    const brief = (one: Evaluation): object => ({ mean: one.metrics.mean, meanInterval: one.intervals.mean, labels: one.metrics.labels.map(({ roc: _, ...label }, index) => ({ ...label, interval: one.intervals.labels[index] })) });
+    const brief = (one: Evaluation): object => ({ mean: one.metrics.mean, meanInterval: one.intervals.measures.auroc.mean, labels: one.metrics.labels.map(({ roc: _, ...label }, index) => ({ ...label, interval: one.intervals.measures.auroc.labels[index] })) });
     await nodeFiles.writeFile(nodeFiles.join(folder, 'evaluation.json'), json({ student: evaluation === baseline ? null : brief(evaluation), teacherUncompressed: baseline && brief(baseline) }));
   }
   const path = nodeFiles.join(folder, 'report.html');
-  await nodeFiles.writeFile(path, new TextEncoder().encode(renderReport(await reportData(run), await uPlotText())));
+  await nodeFiles.writeFile(path, new TextEncoder().encode(renderReport(await collectReport({ ...run, files: nodeFiles, scanBytes: ({ path: scan, part }) => Promise.resolve(part?.bytes ?? scanBytes(scan)) }), await uPlotText())));
   return path;
-}
-
-async function reportData({ folder, config, adapter, cohort, volumes, parameters, seconds, evaluation, warnings }: RunReport): Promise<ReportData> {
-  const { train } = config;
-  const metricsPath = nodeFiles.join(folder, METRICS_FILE);
-  const records = (await nodeFiles.exists(metricsPath)) ? parseMetrics(await nodeFiles.readFile(metricsPath)) : [];
-  const steps = records.filter((record) => record.kind === 'step');
-  const validations = records.filter((record) => record.kind === 'validation');
-  const stages = STAGES.filter((stage) => train.stages[stage]);
-  const bySplit = <T>(count: (scans: CohortScan[]) => T): Record<'train' | 'validation' | 'test', T> => ({
-    train: count(cohort.scans.filter(({ split }) => split === 'train')),
-    validation: count(cohort.scans.filter(({ split }) => split === 'validation')),
-    test: count(cohort.scans.filter(({ split }) => split === 'test')),
-  });
-  return {
-    title: `CT-Lite run, preset ${train.preset}`,
-    warnings,
-    run: {
-      version: config.version, command: config.command, startedAt: config.startedAt, seconds, preset: train.preset, stages, seed: train.seed,
-      steps: steps.length, batch: train.batch, parameters,
-      volumesPerSecond: steps.length ? steps.length / steps.reduce((sum, { volumesPerSecond }) => sum + 1 / volumesPerSecond, 0) : null,
-      peakGpuBytes: steps.at(-1)?.gpuBytes ?? null,
-    },
-    adapter: { line: adapter.line, kind: adapter.kind },
-    cohort: {
-      name: cohort.name,
-      scans: bySplit((scans) => scans.length),
-      patients: bySplit((scans) => new Set(scans.map(({ patientId }) => patientId)).size),
-      skipped: cohort.skipped,
-    },
-    losses: stages.flatMap((stage) => lossChart(stage, steps.filter((record) => record.stage === stage))),
-    validation: validations.length ? { steps: validations.map(({ globalStep }) => globalStep), auroc: validations.map(({ meanAuroc }) => meanAuroc) } : null,
-    evaluation: evaluation && { split: cohort.splitTooSmall ? 'train' : 'test', ...evaluation },
-    slices: await sliceExamples(cohort, volumes, train),
-    config,
-  };
-}
-
-const stageTitles = { teacher: 'teacher: SigLIP on uncompressed input', fast: 'fast: FAST distillation', align: 'align: SigLIP + FAST on JPEG input' };
-
-function lossChart(stage: (typeof STAGES)[number], records: readonly StepRecord[]): ReportData['losses'] {
-  if (!records.length) return [];
-  const names = Object.keys(records[0]!.losses);
-  return [{ title: stageTitles[stage], steps: records.map(({ step }) => step), series: names.map((name) => ({ name, values: records.map(({ losses }) => losses[name] ?? null) })) }];
-}
-
-async function sliceExamples(cohort: ReadableCohort, volumes: VolumeStore, { preset, quality }: TrainConfig): Promise<SliceExample[]> {
-  const { grid } = presets[preset];
-  const [depth, height, width] = grid.shape;
-  const test = cohort.scans.filter(({ split }) => split === 'test');
-  const shown = (test.length ? test : cohort.scans).slice(0, examplesShown);
-  return Promise.all(
-    shown.map(async (scan) => {
-      const raw = await volumes.raw(scan);
-      const jpeg = await volumes.jpeg(scan, quality);
-      const first = Math.floor(depth / 2) * height * width;
-      const slice = (values: Float32Array): SliceExample['raw'] => ({ mime: 'image/png', bytes: greyPng(values.subarray(first, first + height * width), width, height) });
-      const zip = await encodeJpegVolume(raw, grid, { quality, source: scan.id });
-      return {
-        id: scan.id, raw: slice(raw), jpeg: slice(jpeg), shape: grid.shape, spacingMm: grid.spacingMm, quality,
-        rawFileBytes: (await stat(scan.path)).size, gridBytes: 2 * raw.length, jpegBytes: zip.length, psnrDb: psnr(raw, jpeg),
-      };
-    }),
-  );
-}
-
-/** Grey PNG of values in [−1, 1]. */
-export function greyPng(values: Float32Array, width: number, height: number): Uint8Array {
-  return encodePng({ width, height, channels: 1, depth: 8, data: Uint8Array.from(values, (value) => Math.round((value + 1) * 127.5)) });
-}
-
-/** Over the window of 2 (2000 HU); null where equal. */
-function psnr(a: Float32Array, b: Float32Array): number | null {
-  let squares = 0;
-  for (let i = 0; i < a.length; i++) squares += (a[i]! - b[i]!) ** 2;
-  return squares === 0 ? null : 10 * Math.log10((4 * a.length) / squares);
 }
 
 async function uPlotText(): Promise<{ uPlotScript: string; uPlotStyle: string }> {

@@ -34,6 +34,7 @@ const scaleRowsKernel = defineKernel({
   params: { rows: 'u32', columns: 'u32' },
   constants,
   workgroups: ({ rows }, { WORKGROUP_SIZE }) => Math.ceil(rows! / WORKGROUP_SIZE!),
+  slab: { param: 'rows', bindings: ['stats', 'y'] },
 });
 
 const scoreGradientsKernel = defineKernel({
@@ -45,6 +46,13 @@ const scoreGradientsKernel = defineKernel({
   constants,
   workgroups: ({ pairs, keys }, { WORKGROUP_SIZE }) => Math.ceil((pairs! * keys!) / WORKGROUP_SIZE!),
 });
+
+/** Whether one pair's scores stay within bounds and all operands within the binding limit, which these kernels do not split. */
+export function fitsProducts(operands: Record<'q' | 'k' | 'v', Tensor>, bias: Tensor, { queries, keys }: { queries: number; keys: number }): boolean {
+  const { bindingLimit } = bias.engine.device;
+  const largest = Math.max(bias.bytes, ...Object.values(operands).map(({ bytes }) => bytes));
+  return largest <= bindingLimit && 4 * queries * keys <= Math.min(mostScoreBytes, bindingLimit);
+}
 
 /** What both passes need of the op: its params, all (batch, head) pairs, and the bias or anything where there is none. */
 export interface AttentionProducts {

@@ -6,12 +6,16 @@ import packWeightSource from '../../../kernels/conv3d.pack-weight.wgsl';
 import singleSource from '../../../kernels/conv3d.single.wgsl';
 import subgroupSource from '../../../kernels/conv3d.subgroup.wgsl';
 import tiledSource from '../../../kernels/conv3d.tiled.wgsl';
-import { check, defineKernel, formatShape, type Device, type KernelSpec, type ParamType, type Shape } from '../../engine/index.ts';
+import { check, defineKernel, formatShape, sizeOf, type Device, type KernelSpec, type ParamType, type Shape } from '../../engine/index.ts';
 import { checkDType, checkTensor, defineOp, runKernel } from '../op.ts';
+import { innermost } from '../split-axes.ts';
 import { record } from '../tape.ts';
 import { Tensor } from '../tensor.ts';
 import { columnSum } from './column-sum.ts';
+import { channelTile, gatherAxes, packAxes, weightGradientAxes } from './conv3d-axes.ts';
+import { copyAlongAxis } from './copy-along-axis.ts';
 import { broadcastsInRegisters } from './matmul.ts';
+import { sliceOf } from './slice.ts';
 
 /** One number for each of the axes D, Y, X. */
 export type Triple = readonly [number, number, number];
@@ -45,8 +49,7 @@ interface Geometry {
   plan: Conv3dPlan;
 }
 
-const channelTile = 8; // output channels that an invocation of the tiled kernels computes,
-const laneTile = 4; // at so many positions or columns
+const laneTile = 4; // positions or columns at which an invocation of the tiled kernels computes `channelTile` output channels
 const minTiledChannels = 4; // below this half of a tile would be padding
 const subgroupTile = 16; // output channels of the subgroup kernels,
 const minSubgroupChannels = 12; // and so many make them worth it
@@ -60,16 +63,17 @@ const gatherParams: Record<string, ParamType> = {
   positions: 'vec4i',
   tap_count: 'vec4i',
   tap_stride: 'vec4i',
-  out_stride: 'vec4i',
+  out_extent: 'vec4i',
+  out_step: 'vec4i',
+  out_offset: 'vec4i',
   batch: 'u32',
   groups: 'u32',
   in_channels: 'u32',
   out_channels: 'u32',
   taps: 'u32',
   tap_start: 'u32',
-  out_start: 'u32',
-  out_volume: 'u32',
   has_bias: 'u32',
+  accumulate: 'u32',
   weight_in_stride: 'u32',
   weight_out_stride: 'u32',
 };
@@ -87,6 +91,7 @@ const tiledKernel = defineKernel({
   params: gatherParams,
   constants: { LANES: 32 },
   workgroups: gatherWorkgroups(channelTile, laneTile),
+  split: (params) => gatherAxes(params, true),
 });
 
 const subgroupKernel = defineKernel({
@@ -106,6 +111,7 @@ const singleKernel = defineKernel({
   params: gatherParams,
   constants: { LANES: 32 },
   workgroups: gatherWorkgroups(1, laneTile),
+  split: (params) => gatherAxes(params, false),
 });
 
 const packWeightKernel = defineKernel({
@@ -117,6 +123,7 @@ const packWeightKernel = defineKernel({
   constants: { WORKGROUP_SIZE: 64 },
   workgroups: ({ groups, in_channels, out_channels, taps }, { WORKGROUP_SIZE }) =>
     Math.ceil((groups! * Math.ceil(out_channels! / channelTile) * channelTile * in_channels! * taps!) / WORKGROUP_SIZE!),
+  split: packAxes,
 });
 
 const weightParams: Record<string, ParamType> = {
@@ -147,6 +154,7 @@ const backwardWeightKernel = defineKernel({
   params: weightParams,
   constants: { LANES: 8 },
   workgroups: weightGradientWorkgroupsOf(channelTile, laneTile),
+  split: weightGradientAxes,
 });
 
 const backwardWeightSubgroupKernel = defineKernel({
@@ -165,6 +173,7 @@ const backwardWeightSingleKernel = defineKernel({
   params: weightParams,
   constants: { LANES: 32 },
   workgroups: weightGradientWorkgroupsOf(1, 1),
+  split: weightGradientAxes,
 });
 
 const backwardBiasKernel = defineKernel({
@@ -176,6 +185,7 @@ const backwardBiasKernel = defineKernel({
   constants: { WORKGROUP_SIZE: 64 },
   workgroups: ({ rows }) => rows!,
   slab: { param: 'rows', bindings: ['dy', 'd_bias'] },
+  split: ({ columns }) => [{ ...innermost('columns', columns!, 'dy'), sums: ['d_bias'] }],
 });
 
 /**
@@ -212,6 +222,7 @@ function runForward(x: Tensor, weight: Tensor, bias: Tensor | null, y: Tensor, g
     ...gather.params,
     batch,
     has_bias: bias ? 1 : 0,
+    accumulate: 0,
     in_extent: vector(inExtent),
     in_stride: vector(stride),
     in_base: vector(before.map((zeros) => -zeros)),
@@ -220,17 +231,48 @@ function runForward(x: Tensor, weight: Tensor, bias: Tensor | null, y: Tensor, g
     tap_count: vector(kernel),
     tap_stride: vector(flatStrides(kernel)),
     tap_start: 0,
-    out_stride: vector(flatStrides(outExtent)),
-    out_start: 0,
-    out_volume: product(outExtent),
+    out_extent: vector(outExtent),
+    out_step: [1, 1, 1, 0],
+    out_offset: [0, 0, 0, 0],
   });
+}
+
+/**
+ * dX. With a stride every phase writes a few rows of all of dX, so a dX above the binding limit is made slab by slab along D, each
+ * from the part of dY that reaches it: the kernels' own pieces would copy it once a phase.
+ */
+function inputGradient(dY: Tensor, weight: Tensor, geometry: Geometry): Tensor {
+  const { batch, groups, inChannels, inExtent, outExtent, kernel, stride, before, dilation } = geometry;
+  const { engine } = dY;
+  const shape = [batch, groups * inChannels, ...inExtent];
+  const slab = Math.floor((engine.device.bindingLimit * inExtent[0]) / (4 * sizeOf(shape)));
+  if (slab >= inExtent[0] || slab === 0 || product(stride) === 1) return inputGradientByPhases(dY, weight, geometry);
+  const dX = engine.empty(shape);
+  for (let first = 0; first < inExtent[0]; first += slab) {
+    const count = Math.min(slab, inExtent[0] - first);
+    const lowest = Math.ceil((first + before[0] - (kernel[0] - 1) * dilation[0]) / stride[0]);
+    const start = Math.min(Math.max(lowest, 0), outExtent[0] - 1);
+    const end = Math.max(Math.min(Math.floor((first + count - 1 + before[0]) / stride[0]) + 1, outExtent[0]), start + 1);
+    const part = {
+      ...geometry,
+      inExtent: [count, inExtent[1], inExtent[2]] as const,
+      outExtent: [end - start, outExtent[1], outExtent[2]] as const,
+      before: [before[0] + first - start * stride[0], before[1], before[2]] as const,
+    };
+    const rows = end - start === outExtent[0] ? dY.alias() : sliceOf(dY, 2, start, end);
+    const dPart = inputGradientByPhases(rows, weight, part);
+    copyAlongAxis(dPart, dX, 2, count, 0, first);
+    rows.dispose();
+    dPart.dispose();
+  }
+  return dX;
 }
 
 /**
  * dX as a gather: input positions with the same remainder by the stride (a phase) read the same taps, so each phase is a
  * convolution of dY with stride 1 and every `step`-th tap. The phases tile dX: each element is written once.
  */
-function inputGradient(dY: Tensor, weight: Tensor, geometry: Geometry): Tensor {
+function inputGradientByPhases(dY: Tensor, weight: Tensor, geometry: Geometry): Tensor {
   const { engine } = dY;
   const { batch, groups, inChannels, outChannels, inExtent, outExtent, kernel } = geometry;
   const taps = product(kernel);
@@ -246,6 +288,7 @@ function inputGradient(dY: Tensor, weight: Tensor, geometry: Geometry): Tensor {
           ...gather.params,
           batch,
           has_bias: 0,
+          accumulate: 0,
           in_extent: vector(outExtent),
           in_stride: [1, 1, 1, 0],
           in_base: vector(axes.map(({ base }) => base)),
@@ -254,9 +297,9 @@ function inputGradient(dY: Tensor, weight: Tensor, geometry: Geometry): Tensor {
           tap_count: vector(axes.map(({ tapCount }) => tapCount)),
           tap_stride: vector(flatStrides(kernel).map((size, axis) => size * axes[axis]!.tapStep)),
           tap_start: flatStrides(kernel).reduce((sum, size, axis) => sum + size * axes[axis]!.firstTap, 0),
-          out_stride: vector(flatStrides(inExtent).map((size, axis) => size * geometry.stride[axis]!)),
-          out_start: flatStrides(inExtent).reduce((sum, size, axis) => sum + size * axes[axis]!.offset, 0),
-          out_volume: product(inExtent),
+          out_extent: vector(inExtent),
+          out_step: vector(geometry.stride),
+          out_offset: vector(axes.map(({ offset }) => offset)),
         });
       }
     }
@@ -324,9 +367,10 @@ function weightGradient(x: Tensor, dY: Tensor, geometry: Geometry): Tensor {
   const rows = batch * outExtent[0] * outExtent[1];
   const [channelsEach, columnsEach] = wide ? [subgroupTile, laneTile] : tiled ? [channelTile, laneTile] : [1, 1];
   const workgroupsPerChunk = groups * Math.ceil(outChannels / channelsEach) * Math.ceil(columns / (columnsEach * plan.constants!.LANES!));
-  const rowsPerChunk = Math.ceil(rows / Math.min(rows, Math.ceil(weightGradientWorkgroups / workgroupsPerChunk)));
-  const chunks = Math.ceil(rows / rowsPerChunk);
   const shape = [groups * outChannels, inChannels, ...kernel];
+  const mostChunks = Math.max(1, Math.floor(x.engine.device.bindingLimit / (4 * sizeOf(shape)))); // all partial sums are bound at once
+  const rowsPerChunk = Math.ceil(rows / Math.min(rows, mostChunks, Math.ceil(weightGradientWorkgroups / workgroupsPerChunk)));
+  const chunks = Math.ceil(rows / rowsPerChunk);
   const parts = x.engine.empty([chunks, ...shape]);
   runKernel(plan, { x, dy: dY, d_weight: parts }, {
     in_extent: vector(inExtent),

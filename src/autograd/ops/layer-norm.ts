@@ -10,7 +10,8 @@ import { defineKernel, type Device, type Kernel } from '../../engine/index.ts';
 import { checkDType, checkTensor, defineOp, runKernel } from '../op.ts';
 import { record } from '../tape.ts';
 import type { Tensor } from '../tensor.ts';
-import { columnSum, rowChunks } from './column-sum.ts';
+import { chunkedAxes, columnSum, rowChunks } from './column-sum.ts';
+import { byRow } from './row-plan.ts';
 
 export interface LayerNormOptions {
   /** Added to the variance. Default 1e-5, as PyTorch's. */
@@ -41,10 +42,6 @@ const backwardInputKernel = defineKernel({
   slab: { param: 'rows', bindings: ['x', 'mean', 'rstd', 'dy', 'dx'] },
 });
 
-const byRow = {
-  constants: { WORKGROUP_SIZE: 32 },
-  workgroups: ({ rows }: Record<string, number>, { WORKGROUP_SIZE }: Record<string, number>) => Math.ceil(rows! / WORKGROUP_SIZE!),
-};
 const forwardRowsKernel = defineKernel({ ...forwardKernel, ...byRow, label: 'layer-norm.forward-rows', source: forwardRowsSource });
 const backwardInputRowsKernel = defineKernel({ ...backwardInputKernel, ...byRow, label: 'layer-norm.backward-input-rows', source: backwardInputRowsSource });
 
@@ -63,6 +60,7 @@ const backwardAffineKernel = defineKernel({
   params: { rows: 'u32', columns: 'u32', rows_per_chunk: 'u32', chunks: 'u32' },
   constants: { WORKGROUP_SIZE: 64 },
   workgroups: ({ columns, chunks }, { WORKGROUP_SIZE }) => Math.ceil((columns! * chunks!) / WORKGROUP_SIZE!),
+  split: (params) => chunkedAxes(params, ['x', 'dy'], ['mean', 'rstd'], ['d_weight', 'd_bias']),
 });
 
 const backwardAffineVectorsKernel = defineKernel({
@@ -113,7 +111,9 @@ export const layerNorm = defineOp('layerNorm', (x: Tensor, weight: Tensor | null
       const { rows_per_chunk, chunks } = rowChunks(rows);
       const weightParts = engine.empty([chunks, columns]);
       const biasParts = engine.empty([chunks, columns]);
-      runKernel(kernels.backwardAffine, { x: saved.x, mean: saved.mean, rstd: saved.rstd, dy: dY, d_weight: weightParts, d_bias: biasParts }, { rows, columns, rows_per_chunk, chunks });
+      // Pieces of columns need not be multiples of 4.
+      const affineKernel = saved.x.bytes > engine.device.bindingLimit ? backwardAffineKernel : kernels.backwardAffine;
+      runKernel(affineKernel, { x: saved.x, mean: saved.mean, rstd: saved.rstd, dy: dY, d_weight: weightParts, d_bias: biasParts }, { rows, columns, rows_per_chunk, chunks });
       if (needsWeight) dWeight = columnSum(weightParts, chunks, columns);
       if (needsBias) dBias = columnSum(biasParts, chunks, columns);
     }

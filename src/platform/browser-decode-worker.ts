@@ -1,0 +1,17 @@
+/**
+ * Entry of a web worker that decodes scans: sends back the model's input, its memory handed over and not copied. One job at a
+ * time; browser-decode-pool.ts is the other end.
+ */
+import { initJpegCodec } from '../data/index.ts';
+import { runDecodeJob } from './browser-decode-job.ts';
+import type { BrowserDecodeJob, BrowserDecodeReply } from './browser-decode-job.ts';
+import { browserJpegWasm } from './browser-jpeg.ts';
+
+initJpegCodec(browserJpegWasm);
+
+globalThis.addEventListener('message', ({ data: job }: MessageEvent<BrowserDecodeJob>) => {
+  runDecodeJob(job).then(
+    (scan) => postMessage({ scan } satisfies BrowserDecodeReply, { transfer: [scan.values.buffer as ArrayBuffer] }),
+    (error: unknown) => postMessage({ error: error instanceof Error ? error.message : String(error) } satisfies BrowserDecodeReply),
+  );
+});

@@ -1,0 +1,92 @@
+/** The cohort of a run in the browser: found as in Node, read once in workers, and kept decoded in the run's folder. */
+import { openCohort } from '../src/data/index.ts';
+import type { Cohort, CohortScan, FileSystem } from '../src/data/index.ts';
+import { phantomCohort } from '../src/data/phantom/index.ts';
+import { presets, type PresetName } from '../src/model/index.ts';
+import type { ScanBytesSource } from '../src/platform/browser-decode-job.ts';
+import { openBrowserDecodePool } from '../src/platform/browser-decode-pool.ts';
+import { listedFiles, type ListedFile } from '../src/platform/browser-files.ts';
+import { readScans, VolumeStore } from '../src/train/index.ts';
+import type { CohortChoice } from './protocol.ts';
+import { volumePath, type StoredCohort } from './run-store.ts';
+
+/** Decoded volumes kept in memory beside those in storage. */
+const cacheBytes = 2 ** 29;
+
+/** A cohort whose scans are not read yet. */
+export interface FoundCohort {
+  cohort: Cohort;
+  sourceOf: (scan: CohortScan) => ScanBytesSource;
+}
+
+/** Where Node would have the same cohort. */
+export function cohortPath(choice: CohortChoice, seed: number): string {
+  return choice.kind === 'phantom' ? `runs/phantom-seed${seed}-${choice.patients}+${choice.testPatients}` : choice.name;
+}
+
+export async function findCohort(choice: CohortChoice, seed: number): Promise<FoundCohort> {
+  const data = cohortPath(choice, seed);
+  const sources = new Map<string, ScanBytesSource>();
+  const listed = new Map<string, ListedFile>();
+  if (choice.kind === 'phantom') {
+    for (const { path, volume, render } of phantomCohort({ seed, patients: choice.patients, validationPatients: choice.testPatients })) {
+      listed.set(`${data}/${path}`, { bytes: 0, read: async () => render().bytes });
+      if (volume) sources.set(`${data}/${path}`, { kind: 'phantom', seed, volume, options: {} });
+    }
+  } else {
+    for (const { path, file } of choice.files) {
+      listed.set(`${data}/${path}`, { bytes: file.size, read: async () => new Uint8Array(await file.arrayBuffer()) });
+      sources.set(`${data}/${path}`, { kind: 'file', file });
+    }
+  }
+  const cohort = await openCohort(listedFiles(listed), { data, seed });
+  return { cohort, sourceOf: ({ path }) => sources.get(path)! };
+}
+
+/** Volumes of a run, from its folder. */
+export function storedVolumes(files: FileSystem, id: string, preset: PresetName): VolumeStore {
+  return new VolumeStore(async (scan) => valuesOf(await files.readFile(volumePath(id, scan.id))), presets[preset].grid.shape, cacheBytes);
+}
+
+export interface ReadingHost {
+  onProgress: (done: number, total: number) => void;
+  onNote: (text: string) => void;
+  checkStop: () => void;
+}
+
+/** Reads every scan in workers into the run's folder. @throws where too many cannot be read, or the storage is full. */
+export async function readCohortInto(files: FileSystem, id: string, { cohort, sourceOf }: FoundCohort, preset: PresetName, host: ReadingHost): Promise<StoredCohort> {
+  const { grid, antialias } = presets[preset];
+  const pool = openBrowserDecodePool(new URL('decode-worker.js', import.meta.url));
+  const fileBytes: Record<string, number> = {};
+  let failure: unknown = null;
+  const decode = async (scan: CohortScan): Promise<Float32Array> => {
+    const { values, warnings, fileBytes: bytes } = await pool.decode({ name: scan.id, source: sourceOf(scan), grid, antialias });
+    for (const warning of warnings) host.onNote(`${scan.id}: ${warning}`);
+    fileBytes[scan.id] = bytes;
+    // A full storage is no fault of the scan's: it ends the reading.
+    await files.writeFile(volumePath(id, scan.id), new Uint8Array(values.buffer, values.byteOffset, values.byteLength)).catch((error: unknown) => (failure ??= error));
+    return values;
+  };
+  try {
+    for (const problem of cohort.problems) host.onNote(problem);
+    const skipped = await readScans(cohort.scans, new VolumeStore(decode, grid.shape, 0), {
+      parallel: pool.workers + 1,
+      onProgress: (done) => host.onProgress(done, cohort.scans.length),
+      onNote: host.onNote,
+      checkStop: () => {
+        if (failure) throw failure;
+        host.checkStop();
+      },
+    });
+    if (failure) throw failure;
+    const bad = new Set(skipped.map((scan) => scan.id));
+    return { ...cohort, scans: cohort.scans.filter((scan) => !bad.has(scan.id)), skipped, fileBytes };
+  } finally {
+    pool.close();
+  }
+}
+
+function valuesOf(bytes: Uint8Array): Float32Array {
+  return new Float32Array(bytes.buffer as ArrayBuffer, bytes.byteOffset, bytes.byteLength / Float32Array.BYTES_PER_ELEMENT);
+}

@@ -1,0 +1,44 @@
+/** What a run starts from: its settings, and its models before the first step. */
+import type { Engine } from '../src/autograd/index.ts';
+import { allLabelPrompts, buildVocabulary, loadTokenizer, type Cohort } from '../src/data/index.ts';
+import { decodeCheckpoint, makeConfig, shareSteps, STAGES, type RunState, type TrainConfig } from '../src/train/index.ts';
+import type { RunSettings } from './protocol.ts';
+
+/** Of runs that start from a checkpoint, where none is given. */
+const fineTuningRate = 3e-4;
+/** Validations in a run, besides those at the ends of stages. */
+const validations = 5;
+
+/** Every stage of the smallest preset, for a model from nothing. */
+export function newModelConfig(settings: RunSettings): TrainConfig {
+  const config = makeConfig('tiny', settings.seed);
+  config.stages = shareSteps(config.stages, settings.steps);
+  if (settings.learningRate !== null) for (const stage of Object.values(config.stages)) stage.learningRate = settings.learningRate;
+  return { ...config, ...common(settings) };
+}
+
+/** The align stage alone, on a checkpoint's student: fine-tuning. */
+export function fineTuningConfig(base: TrainConfig, settings: RunSettings): TrainConfig {
+  const align = { steps: settings.steps, learningRate: settings.learningRate ?? fineTuningRate };
+  return { ...base, seed: settings.seed, trainable: settings.trainable, stages: { align }, ...common(settings) };
+}
+
+function common({ batch, checkpointEvery, steps }: RunSettings): Pick<TrainConfig, 'batch' | 'checkpointEvery' | 'validateEvery'> {
+  return { batch, checkpointEvery, validateEvery: Math.max(1, Math.ceil(steps / validations)) };
+}
+
+/** A model from nothing, with the vocabulary of the training reports, as `ct-lite train` makes it. */
+export function freshState(config: TrainConfig, { scans }: Cohort): RunState {
+  const texts = scans.filter(({ split }) => split === 'train').map(({ report }) => report);
+  const vocabulary = buildVocabulary([...texts, ...allLabelPrompts()], { minCount: 1 });
+  const stage = STAGES.find((name) => config.stages[name])!;
+  return { config, vocabulary, tokenizer: loadTokenizer({ vocabTxt: vocabulary }), position: { stage, step: 0 }, teacher: null, student: null, projectors: null, optimizer: null };
+}
+
+/** A checkpoint's models at the first step of fine-tuning. @throws where it holds no student. */
+export function fineTuningState(engine: Engine, bytes: Uint8Array, name: string, settings: RunSettings): RunState {
+  const state = decodeCheckpoint(engine, bytes, name);
+  if (!state.student) throw new Error(`${name}: holds no student yet (only the teacher stage has run); go on with that run first`);
+  state.optimizer?.dispose();
+  return { ...state, config: fineTuningConfig(state.config, settings), position: { stage: 'align', step: 0 }, optimizer: null };
+}

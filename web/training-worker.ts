@@ -1,0 +1,31 @@
+/** The worker that trains. */
+import { zipSync } from 'fflate';
+import { initJpegCodec } from '../src/data/index.ts';
+import { openPrivateFiles } from '../src/platform/browser-files.ts';
+import { browserJpegWasm } from '../src/platform/browser-jpeg.ts';
+import type { TrainingEvent, TrainingMethods } from './protocol.ts';
+import { serve } from './rpc.ts';
+import { checkpointPath, EXPORTED_FILES, holdRun, listRuns, REPORT_FILE, runFolder } from './run-store.ts';
+import { TrainingRuns } from './training-runs.ts';
+
+initJpegCodec(browserJpegWasm);
+
+const runs = new TrainingRuns((event) => emit(event));
+const emit = serve<TrainingMethods, TrainingEvent>(
+  {
+    begin: (args) => runs.begin(args),
+    resume: ({ id }) => runs.resume(id),
+    end: ({ wish }) => (runs.ask(wish), null),
+    runs: async () => listRuns(await openPrivateFiles()),
+    remove: ({ id }) => holdRun(id, async () => (await (await openPrivateFiles()).remove(runFolder(id)), null)),
+    exportRun: async ({ id }) => {
+      const files = await openPrivateFiles();
+      const entries: Record<string, Uint8Array> = {};
+      for (const name of EXPORTED_FILES) if (await files.exists(`${runFolder(id)}/${name}`)) entries[name] = await files.readFile(`${runFolder(id)}/${name}`);
+      return zipSync(entries, { level: 0 });
+    },
+    checkpoint: async ({ id }) => (await openPrivateFiles()).readFile(checkpointPath(id)),
+    report: async ({ id }) => (await openPrivateFiles()).readFile(`${runFolder(id)}/${REPORT_FILE}`),
+  },
+  { atOnce: ['end', 'runs', 'exportRun', 'checkpoint', 'report'] },
+);
