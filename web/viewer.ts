@@ -11,7 +11,7 @@ export type PlaneName = keyof typeof PLANES;
 const PLANE_AXIS: Record<PlaneName, 0 | 1 | 2> = { axial: 2, coronal: 1, sagittal: 0, all: 2 };
 
 /** Attention in NIfTI values: below `cal_min` nothing is painted. */
-const HEAT = { name: 'heat.nii', colormap: 'inferno', cal_min: 60, cal_max: 1000, opacity: 0.55 };
+const HEAT = { name: 'heat.nii', colormap: 'warm', cal_min: 80, cal_max: 1000, opacity: 0.5 };
 /** NiiVue's number for it, which it does not export. */
 const ZERO_TO_MAX_TRANSPARENT_BELOW_MIN = 1;
 
@@ -20,6 +20,8 @@ export class Viewer {
   private readonly jpeg: Niivue;
   private window: WindowName = 'lung';
   private plane: PlaneName = 'axial';
+  /** What the original's picture was made of: the same again needs no upload. */
+  private shown: Uint8Array | null = null;
 
   private constructor(raw: Niivue, jpeg: Niivue) {
     this.raw = raw;
@@ -47,13 +49,10 @@ export class Viewer {
 
   /** Shows bytes of .nii files; `jpeg` null while it is still being made. The heat map of another scan goes away. */
   async show(raw: Uint8Array, jpeg: Uint8Array | null): Promise<void> {
-    await this.replace(this.raw, raw);
+    if (raw !== this.shown) await this.replace(this.raw, raw);
+    this.shown = raw;
     if (jpeg) await this.replace(this.jpeg, jpeg);
     else this.clear(this.jpeg);
-  }
-
-  async showJpeg(jpeg: Uint8Array): Promise<void> {
-    await this.replace(this.jpeg, jpeg);
   }
 
   /** Lays attention over the original; null takes it away. */
