@@ -11,6 +11,8 @@ const room = (name: string, extra: object = {}) => ({
   test: { name, include: [`test/${name}/**/*.test.ts`], ...extra },
 });
 
+// A software adapter uses every core for one dispatch: files one after another, in one process, compile each pipeline once.
+const oneProcess = { fileParallelism: false, isolate: false, maxWorkers: 1, testTimeout: 120_000 };
 const path = (file: string): string => fileURLToPath(new URL(file, import.meta.url));
 const chromium = await findChromium();
 
@@ -51,8 +53,9 @@ export default defineConfig({
     projects: [
       room('unit'),
       room('validate'),
-      // A software adapter uses every core for one dispatch: files one after another, in one process, compile each pipeline once.
-      room('gpu', { fileParallelism: false, isolate: false, maxWorkers: 1, testTimeout: 120_000 }),
+      room('gpu', oneProcess),
+      // Every op again on a device that binds so little that ordinary shapes are cut into pieces, against the same references.
+      { extends: true as const, test: { name: 'split', include: ['test/gpu/ops/**/*.test.ts', 'test/gpu/model/fast.test.ts'], env: { CT_LITE_BINDING_LIMIT: '5120' }, ...oneProcess } },
       browserOps,
       // Alone on the machine: what it waits for is rendered on the CPU.
       room('browser', { exclude: ['test/browser/no-chromium.test.ts', 'test/browser/page/**'], fileParallelism: false, sequence: { groupOrder: 2 } }),

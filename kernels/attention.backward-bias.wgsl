@@ -12,6 +12,7 @@ struct Params {
   keys: u32,
   vecs: u32,
   causal: u32,
+  diagonal: i32, // as in include/attention.wgsl
   scale: f32,
 }
 
@@ -59,7 +60,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
   for (var b = first.x; b < last.x; b++) {
     for (var h = first.y; h < last.y; h++) {
       for (var i = first.z; i < last.z; i++) {
-        let end = select(last.w, min(last.w, i + 1u), params.causal == 1u);
+        let end = select(last.w, u32(clamp(i32(i) + 1 + params.diagonal, 0, i32(last.w))), params.causal == 1u);
         for (var j = first.w; j < end; j++) {
           sum += score_gradient(b * params.heads + h, i, j, own_bias);
         }

@@ -35,8 +35,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
     sum_k[c] = vec4f();
     sum_v[c] = vec4f();
   }
-  let first_visible = select(0u, at.row, params.causal == 1u);
-  for (var first = select(0u, at.first, params.causal == 1u); first < params.queries; first += 4u) {
+  let first_visible = select(0u, first_query_of(at.row), params.causal == 1u);
+  for (var first = select(0u, first_query_of(at.first), params.causal == 1u); first < params.queries; first += 4u) {
     let steps = vec4u(first) + vec4u(0u, 1u, 2u, 3u);
     let i = query_start + min(steps, vec4u(params.queries - 1u));
     let start = i * vecs;

@@ -28,8 +28,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
   var visible_keys = params.keys;
   var end = params.keys; // the same for the whole workgroup, unlike visible_keys
   if (params.causal == 1u) {
-    visible_keys = min(params.keys, at.row + 1u);
-    end = min(params.keys, at.first + select(WORKGROUP_SIZE, 1u, PACKED == 1u));
+    visible_keys = visible_keys_of(at.row);
+    end = visible_keys_of(at.first + select(WORKGROUP_SIZE, 1u, PACKED == 1u) - 1u);
   }
   var query: array<vec4f, HEAD_VECS>;
   var grad: array<vec4f, HEAD_VECS>;

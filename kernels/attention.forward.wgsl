@@ -27,8 +27,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
   var visible_keys = params.keys;
   var end = params.keys; // the same for the whole workgroup, unlike visible_keys
   if (params.causal == 1u) {
-    visible_keys = min(params.keys, at.row + 1u);
-    end = min(params.keys, at.first + select(WORKGROUP_SIZE, 1u, PACKED == 1u));
+    visible_keys = visible_keys_of(at.row);
+    end = visible_keys_of(at.first + select(WORKGROUP_SIZE, 1u, PACKED == 1u) - 1u);
   }
   var query: array<vec4f, HEAD_VECS>;
   var sum_v: array<vec4f, HEAD_VECS>;
@@ -38,6 +38,14 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
   }
   var largest = LOWEST;
   var sum = 0.0;
+  if (params.resume == 1u) {
+    let before = stats[at.pair * params.queries + at.row];
+    largest = before.x;
+    sum = 1.0 / before.y;
+    for (var c = 0u; c < vecs; c++) {
+      sum_v[c] = y[row_start + c] * sum;
+    }
+  }
   for (var first = 0u; first < end; first += 4u) {
     let j = min(vec4u(first) + vec4u(0u, 1u, 2u, 3u), vec4u(params.keys - 1u));
     let start = (key_start + j) * vecs;

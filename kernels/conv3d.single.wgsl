@@ -1,8 +1,8 @@
 // The gather convolution of conv3d.tiled, one output channel x 4 positions an invocation: for groups with fewer than 4 output
 // channels (depthwise convolution, the gradient of a one-channel input), where a tile over channels would compute padding.
-//   y[n, g, o, out_start + m·out_stride] = bias[g, o] + Σ_{t, c} weight[g, o, c, tap_start + t·tap_stride] · x[n, g, c, m·in_stride + in_base + t·in_step]
+//   y[n, g, o, m·out_step + out_offset] = bias[g, o] + Σ_{t, c} weight[g, o, c, tap_start + t·tap_stride] · x[n, g, c, m·in_stride + in_base + t·in_step]
 // x: [batch, groups, in_channels, in_volume]. weight: [groups, in_channels·out_channels, taps] with the two strides of the params.
-// bias: [groups, out_channels]. y: [batch, groups, out_channels, out_volume].
+// bias: [groups, out_channels]. y: [batch, groups, out_channels, out_extent].
 // A workgroup computes one output channel at 4·LANES positions, an invocation those at lane + LANES·j: the weights are the same for
 // the whole workgroup.
 override LANES: u32 = 32;
@@ -35,7 +35,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
   let in_volume = u32(params.in_extent.x * params.in_extent.y * params.in_extent.z);
   let x_start = (place.item * params.groups + g) * params.in_channels * in_volume;
   let weight_start = g * params.in_channels * params.out_channels * params.taps + channel % params.out_channels * params.weight_out_stride + params.tap_start;
-  var sum = vec4f(bias[channel * params.has_bias]);
+  var sum = vec4f();
   for (var d = 0; d < params.tap_count.x; d++) {
     let in_d = place.first_d + d * params.in_step.x;
     let inside_d = vec4u(in_d) < vec4u(u32(params.in_extent.x)); // negative positions wrap to large ones
@@ -57,10 +57,10 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
       }
     }
   }
-  let y_at = (place.item * channels + channel) * params.out_volume + place.out_position;
+  let y_at = (place.item * channels + channel) * out_volume() + place.out_position;
   for (var j = 0u; j < 4u; j++) {
     if (wanted[j] < params.batch * volume) {
-      y[y_at[j]] = sum[j];
+      y[y_at[j]] = start_of(channel, y_at[j]) + sum[j];
     }
   }
 }

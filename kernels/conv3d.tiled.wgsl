@@ -1,9 +1,9 @@
 // A gather convolution over [batch, channels, D, Y, X], a register tile of 8 output channels x 4 positions an invocation: the forward
 // pass of conv3d and, with the roles of input and output exchanged, the gradient of its input.
-//   y[n, g, o, out_start + m·out_stride] = bias[g, o] + Σ_{t, c} weight[g, o, c, tap_start + t·tap_stride] · x[n, g, c, m·in_stride + in_base + t·in_step]
+//   y[n, g, o, m·out_step + out_offset] = bias[g, o] + Σ_{t, c} weight[g, o, c, tap_start + t·tap_stride] · x[n, g, c, m·in_stride + in_base + t·in_step]
 // with m over `positions` and t over `tap_count`; x counts as zero outside `in_extent` (zero padding).
 // x: [batch, groups, in_channels, in_volume]. weight: packed [groups, blocks, taps, in_channels, 8] as pairs of vec4 (see
-// conv3d.pack-weight). bias: [groups, out_channels]. y: [batch, groups, out_channels, out_volume].
+// conv3d.pack-weight). bias: [groups, out_channels]. y: [batch, groups, out_channels, out_extent].
 // A workgroup computes one block of 8 output channels at 4·LANES positions, an invocation those at lane + LANES·j: each loaded x
 // serves 8 channels, each weight 4 positions, and the weights are the same for the whole workgroup. Blocks vary fastest, so that
 // x stays cached.
@@ -24,11 +24,10 @@ fn store(channel_in_group: u32, g: u32, place: Place, used: vec4<bool>, sums: ve
     return;
   }
   let channel = g * params.out_channels + channel_in_group;
-  let value = sums + bias[channel * params.has_bias];
-  let at = (place.item * params.groups * params.out_channels + channel) * params.out_volume + place.out_position;
+  let at = (place.item * params.groups * params.out_channels + channel) * out_volume() + place.out_position;
   for (var j = 0u; j < 4u; j++) {
     if (used[j]) {
-      y[at[j]] = value[j];
+      y[at[j]] = start_of(channel, at[j]) + sums[j];
     }
   }
 }

@@ -18,21 +18,8 @@ struct Params { m: u32, n: u32, k: u32, batch: u32, splits: u32, k_per_split: u3
 @group(0) @binding(4) var<uniform> params: Params;
 
 #include "include/flat-index.wgsl"
-
-fn bias_at(column: u32) -> f32 {
-  return select(0.0, bias[column * params.has_bias], params.has_bias == 1u);
-}
-
-fn store_row(row: u32, column: vec4u, start: u32, sums: vec4f) {
-  if (row >= params.m) {
-    return;
-  }
-  for (var j = 0u; j < 4u; j++) {
-    if (column[j] < params.n) {
-      y[start + row * params.n + column[j]] = sums[j] + bias_at(column[j]);
-    }
-  }
-}
+#include "include/matmul-bias.wgsl"
+#include "include/matmul-store-row.wgsl"
 
 @compute @workgroup_size(LANES)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) lane: u32, @builtin(subgroup_invocation_id) subgroup_lane: u32) {

@@ -12,10 +12,7 @@ struct Params { splits: u32, count: u32, n: u32, has_bias: u32, slope: f32 }
 
 #include "include/flat-index.wgsl"
 #include "include/matmul-epilogue.wgsl"
-
-fn bias_at(column: u32) -> f32 {
-  return select(0.0, bias[column * params.has_bias], params.has_bias == 1u);
-}
+#include "include/matmul-bias.wgsl"
 
 @compute @workgroup_size(WORKGROUP_SIZE)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) lane: u32) {

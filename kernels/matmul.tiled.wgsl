@@ -18,6 +18,7 @@ struct Params { m: u32, n: u32, k: u32, batch: u32, splits: u32, k_per_split: u3
 
 #include "include/flat-index.wgsl"
 #include "include/matmul-epilogue.wgsl"
+#include "include/matmul-bias.wgsl"
 
 var<workgroup> tile_a: array<f32, TILE_K * STRIDE>; // [k, row]
 var<workgroup> tile_b: array<f32, TILE_K * STRIDE>; // [k, column]
@@ -46,10 +47,6 @@ fn load_tiles(lane: u32, first_row: u32, first_column: u32, first_k: u32, end_k:
     }
     tile_b[at_b.y * STRIDE + at_b.x] = value;
   }
-}
-
-fn bias_at(column: u32) -> f32 {
-  return select(0.0, bias[column * params.has_bias], params.has_bias == 1u);
 }
 
 fn store_row(row: u32, column: u32, start: u32, sums: vec4f) {

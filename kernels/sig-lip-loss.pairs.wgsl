@@ -1,12 +1,12 @@
 // The SigLIP loss of every pair of all images with a chunk of texts (Zhai et al. 2023, arXiv 2303.15343; big_vision siglip.py):
 //   ℓ = e^{t'} dot + b,  z = +1 where matched else −1,
 //   loss = softplus(−z ℓ) / images,  g = (σ(ℓ) − [matched]) / images.
-// pairs: [images, texts], the dots on entry and g on return. image_ids: [images], text_ids: [all texts], equal where matched; or,
+// pairs: [images, texts], the dots on entry and g on return; the loss is a mean over all images. image_ids: [images], text_ids: [all texts], equal where matched; or,
 // with has_matches, matches: [images, all texts] of 0 and 1. sums: [chunks, texts, 3]: loss, Σ g (ℓ − b), Σ g over a chunk of rows.
 // One invocation a text and chunk of images; neighbouring invocations read neighbouring texts. Fixed order, so deterministic.
 override WORKGROUP_SIZE: u32 = 64;
 
-struct Params { images: u32, texts: u32, first_text: u32, all_texts: u32, rows_per_chunk: u32, chunks: u32, has_matches: u32 }
+struct Params { images: u32, texts: u32, first_text: u32, all_texts: u32, all_images: u32, rows_per_chunk: u32, chunks: u32, has_matches: u32 }
 
 @group(0) @binding(0) var<storage, read> image_ids: array<u32>;
 @group(0) @binding(1) var<storage, read> text_ids: array<u32>;
@@ -38,7 +38,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
   let first = (i / params.texts) * params.rows_per_chunk;
   let last = min(first + params.rows_per_chunk, params.images);
   let scale = exp(log_scale[0]);
-  let share = 1.0 / f32(params.images);
+  let share = 1.0 / f32(params.all_images);
   let by_ids = params.has_matches == 0u;
   var loss = 0.0;
   var d_scale = 0.0;

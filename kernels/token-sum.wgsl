@@ -17,6 +17,7 @@ struct Params { rows: u32, tokens: u32, channels: u32, scale: f32 }
 
 #include "include/flat-index.wgsl"
 #include "include/reduce.wgsl"
+#include "include/token-term.wgsl"
 
 @compute @workgroup_size(WORKGROUP_SIZE)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) lane: u32) {
@@ -28,21 +29,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
   let channel = (row / params.tokens) * params.channels;
   var partial = 0.0;
   for (var c = lane; c < params.channels; c += WORKGROUP_SIZE) {
-    var value = x[start + c];
-    if (KIND == 0u) {
-      value -= a[channel + c];
-      partial += value * value;
-    } else if (KIND == 1u) {
-      partial += abs(value);
-    } else if (KIND == 2u) {
-      value -= z[start + c];
-      partial += value * value;
-    } else if (KIND == 3u) {
-      partial += value * value;
-    } else {
-      value -= z[start + c];
-      partial += a[channel + c] * value * value;
-    }
+    partial += token_term(start + c, channel + c);
   }
   var sum = params.scale * workgroup_sum(partial, lane);
   if (KIND == 4u) {

@@ -3,13 +3,20 @@
  *
  * In browsers the same names come from src/browser.ts.
  */
+import { fileURLToPath } from 'node:url';
 import { Engine } from './autograd/index.ts';
+import { bytesAccess, openWeights } from './data/index.ts';
 import { Device } from './engine/index.ts';
+import { loadCtClip as loadCtClipFrom, type CtClip, type CtClipOptions, type WeightSource } from './model/index.ts';
 import { requestNodeAdapter } from './platform/node-adapter.ts';
+import { fileAccess } from './platform/node-random-access.ts';
 
 export { checkpoint, Engine, isGradEnabled, noGrad, ops, Tensor } from './autograd/index.ts';
 export type { TensorOptions } from './autograd/index.ts';
 export { Device, DeviceLostError, EngineError, OutOfMemoryError } from './engine/index.ts';
+export { openWeights, bytesAccess, blobAccess, type RandomAccess, type TensorFile } from './data/index.ts';
+export { prefixed, type CtClip, type CtClipEncoding, type CtClipKeys, type CtClipOptions, type WeightSource } from './model/index.ts';
+export { fileAccess };
 export type { DType, KernelTime, PoolStats, Shape } from './engine/index.ts';
 
 export interface OpenEngineOptions {
@@ -28,4 +35,17 @@ export interface OpenEngineOptions {
 export async function openEngine({ adapter, memoryBudget, debug }: OpenEngineOptions = {}): Promise<Engine> {
   const chosen = await requestNodeAdapter(adapter === undefined ? {} : { adapter });
   return new Engine(await Device.open(chosen.adapter, { ...(memoryBudget !== undefined && { memoryBudget }), ...(debug !== undefined && { debug }) }));
+}
+
+/**
+ * CT-CLIP's image encoder with the weights of a checkpoint: a path or file URL, its bytes, or an opened source. `.pt`, `.pth`, `.bin` and
+ * `.safetensors` are told apart by content; nothing in them is run, and they are read a tensor at a time.
+ * @throws Error naming the file and what is missing, of another shape, or no tensor
+ */
+export async function loadCtClip(engine: Engine, file: string | URL | Uint8Array | WeightSource, options?: CtClipOptions): Promise<CtClip> {
+  if (typeof file === 'string' || file instanceof URL) {
+    const path = typeof file === 'string' ? file : fileURLToPath(file);
+    return loadCtClipFrom(engine, await openWeights(await fileAccess(path), path), options);
+  }
+  return loadCtClipFrom(engine, file instanceof Uint8Array ? await openWeights(bytesAccess(file), 'checkpoint') : file, options);
 }

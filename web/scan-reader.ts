@@ -1,6 +1,6 @@
 /** A model with the scan that it reads: findings, questions and what it attended to. Opens its device again where that is lost. */
 import { noGrad } from '../src/autograd/index.ts';
-import { decodeScan, jpegRoundTrip, resampleTrilinear, writeNifti } from '../src/data/index.ts';
+import { decodeScan, defaultPrompts, jpegRoundTrip, resampleTrilinear, writeNifti } from '../src/data/index.ts';
 import type { Size3, Tokenizer } from '../src/data/index.ts';
 import { presets, type Preset } from '../src/model/index.ts';
 import { decodeCheckpoint, embedVolumes, encodePrompts, globalStepOf, scoreLabels, totalSteps, type RunState } from '../src/train/index.ts';
@@ -73,7 +73,7 @@ export class Reader {
       if (!this.embedding) throw new Error('Let the model read the scan first.');
       const { student, tokenizer } = state;
       const unknownWords = finding.split(/\s+/).filter((word) => isUnknown(tokenizer, word));
-      const prompts = await encodePrompts(student!, tokenizer, [finding]);
+      const prompts = await encodePrompts(student!, tokenizer, defaultPrompts([finding]));
       const [probability] = scoreLabels(this.embedding, prompts);
       const similarity = prompts.present[0]!.reduce((sum, value, i) => sum + value * this.embedding![i]!, 0);
       return { statement: `${finding} is present.`, probability: probability!, similarity, unknownWords };

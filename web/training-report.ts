@@ -39,7 +39,7 @@ async function evaluate({ state, cohort, volumes, opened }: TrainedRun, model: '
   const validation = labelled(cohort.splitTooSmall ? 'train' : 'validation');
   if (!state[model] || test.length === 0) return null;
   const options = { engine: opened.engine, model: state[model], tokenizer, volumes, shape: presets[config.preset].grid.shape, batch: config.batch, quality: model === 'teacher' ? null : config.quality };
-  return evaluateSplit(await scoreScans(validation, options), await scoreScans(test, options), test, config.seed, cohort.splitTooSmall ? 'the training scans' : 'the test split');
+  return evaluateSplit(await scoreScans(validation, options), await scoreScans(test, options), test.map(({ patientId }) => patientId), { seed: config.seed }, cohort.splitTooSmall ? 'the training scans' : 'the test split');
 }
 
 /** Text of a file that esbuild.mjs put beside the bundles. */

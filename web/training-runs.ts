@@ -131,7 +131,7 @@ export class TrainingRuns {
     const { id, files, cohort, volumes } = run;
     const total = totalSteps(state.config);
     const reached = globalStepOf(state);
-    const records = (await readMetrics(files, id)).filter(({ globalStep }) => globalStep <= reached);
+    const records = (await readMetrics(files, id)).flatMap((record) => (record.kind !== 'distillation' && record.globalStep <= reached ? [record] : []));
     this.emit({ kind: 'begun', id, totalSteps: total, records });
     const outcome = await train(opened.engine, state, cohort, {
       files, folder: runFolder(id), volumes,

@@ -18,8 +18,10 @@ struct Params {
   queries: u32,
   keys: u32,
   vecs: u32, // head dimension / 4; at most HEAD_VECS
-  causal: u32,
+  causal: u32, // key j is visible to query i where j ≤ i + diagonal
+  diagonal: i32, // 0 unless the rows are a part of all queries or keys
   has_bias: u32,
+  resume: u32, // forward: 1 goes on from the y and stats of the keys before these
   scale: f32,
 }
 
@@ -34,6 +36,15 @@ fn place(group: u32, lane: u32, rows: u32) -> Place {
   let blocks = (rows + WORKGROUP_SIZE - 1u) / WORKGROUP_SIZE;
   let first = (group % blocks) * WORKGROUP_SIZE;
   return Place(group / blocks, first + lane, first);
+}
+
+// How many keys query `i` sees, and the first query that sees key `j`, where causal.
+fn visible_keys_of(i: u32) -> u32 {
+  return u32(clamp(i32(i) + 1 + params.diagonal, 0, i32(params.keys)));
+}
+
+fn first_query_of(j: u32) -> u32 {
+  return u32(max(i32(j) - params.diagonal, 0));
 }
 
 fn bias_start(pair: u32) -> u32 {

@@ -1,5 +1,6 @@
 import fillSource from '../../kernels/fill.wgsl';
 import { byteLength, check, checkShape, defineKernel, formatShape, sizeOf, type Device, type DType, type PoolStats, type Shape } from '../engine/index.ts';
+import { runPieces } from './split.ts';
 import { reachableNodes, releaseNode, type TapeNode } from './tape.ts';
 import { Tensor } from './tensor.ts';
 
@@ -57,7 +58,7 @@ export class Engine {
   /** An f32 tensor with every element `value`. */
   full(shape: Shape, value: number, options: TensorOptions = {}): Tensor {
     const tensor = this.empty(shape);
-    this.device.run(fillKernel, { y: tensor.view }, { count: tensor.size, value });
+    runPieces(this.device, fillKernel, { y: tensor.view }, { count: tensor.size, value });
     tensor.requiresGrad = options.requiresGrad ?? false;
     return tensor;
   }

@@ -1,5 +1,6 @@
 import { check, EngineError, formatShape, type Kernel, type Params, type Shape } from '../engine/index.ts';
 import type { Engine } from './engine.ts';
+import { runPieces } from './split.ts';
 import { Tensor } from './tensor.ts';
 
 /**
@@ -21,7 +22,7 @@ function engineOf(args: readonly unknown[], op: string): Engine {
   throw new EngineError(op, 'takes a tensor');
 }
 
-/** Runs a kernel on tensors: `device.run` with tensors for views. All tensors are of one engine. */
+/** Runs a kernel on tensors of any size: `runPieces` with tensors for views. All tensors are of one engine. */
 export function runKernel(kernel: Kernel, tensors: Record<string, Tensor>, params: Params = {}, constants?: Record<string, number>): void {
   const [first] = Object.values(tensors);
   const { device } = first!.engine;
@@ -30,7 +31,7 @@ export function runKernel(kernel: Kernel, tensors: Record<string, Tensor>, param
     check(tensor.engine === first!.engine, device.currentOp, () => `"${name}" belongs to another engine`);
     views[name] = tensor.view;
   }
-  device.run(kernel, views, params, constants);
+  runPieces(device, kernel, views, params, constants);
 }
 
 /** Throws `op: name must be [expected], got [shape]` unless the shape fits; `null` in `expected` takes any extent. */

@@ -1,12 +1,15 @@
 /** What train, eval and predict share: an engine with its description, and a cohort whose readable scans are known. */
+import { Option, type Command } from 'commander';
 import { Engine } from '../autograd/index.ts';
-import { initJpegCodec, openCohort, type Cohort, type CohortScan } from '../data/index.ts';
+import { initJpegCodec, openCohort, readColumnNames, readLabelMap, type Cohort, type CohortScan, type OpenCohortOptions } from '../data/index.ts';
 import { Device } from '../engine/index.ts';
 import { presets, type PresetName } from '../model/index.ts';
 import { describeAdapter, requestNodeAdapter } from '../platform/node-adapter.ts';
+import type { DecodeJob } from '../platform/node-decode-file.ts';
 import { openDecodePool, type DecodePool } from '../platform/node-decode-pool.ts';
 import { nodeFiles } from '../platform/node-files.ts';
 import { nodeJpegWasm } from '../platform/node-jpeg.ts';
+import { expandShards } from '../platform/node-shards.ts';
 import { createProgress } from '../platform/progress.ts';
 import { readScans, VolumeStore, type SkippedScan } from '../train/index.ts';
 import { Interrupted } from './interrupt.ts';
@@ -31,6 +34,36 @@ export interface CohortSource {
   data: string;
   reports?: string;
   labels?: string;
+  /** JSON file that names the tables' columns. */
+  columns?: string;
+  /** JSON file with the labels of Rad-ChestCT's abnormalities. */
+  labelMap?: string;
+}
+
+/** What openCohort takes: the files that the flags name read, shards found. */
+export async function cohortOptions({ data, reports, labels, columns, labelMap }: CohortSource, seed: number): Promise<OpenCohortOptions> {
+  const shards = await expandShards(data);
+  return {
+    data, seed, ...(shards && { shards }), ...(reports !== undefined && { reports }), ...(labels !== undefined && { labels }),
+    ...(columns !== undefined && { columns: readColumnNames(await nodeFiles.readFile(columns), columns) }),
+    ...(labelMap !== undefined && { labelMap: readLabelMap(await nodeFiles.readFile(labelMap), labelMap) }),
+  };
+}
+
+/** The flags of every command that reads a cohort. */
+export function withCohortFlags(command: Command, needsData: boolean): Command {
+  const data = new Option('--data <folder>', "scans (.nii.gz, .nii, .npz, folders or .zip of DICOM slices, prepared JPEG volumes): CT-RATE's or Rad-ChestCT's layout, or any folder with CSVs; or shards, a quoted \"folder/shard-*.tar\"");
+  return command
+    .addOption(needsData ? data.makeOptionMandatory() : data)
+    .option('--reports <csv>', 'VolumeName with Findings_EN and Impressions_EN; without it, those found below the folder')
+    .option('--labels <csv>', 'VolumeName and a column a label, 0, 1 or empty; without it, those found below the folder')
+    .option('--columns <json>', 'the names of the columns in your own CSV files (docs/COHORTS.md)')
+    .option('--label-map <json>', "Rad-ChestCT's abnormalities to the 18 labels, in place of the one that comes along (docs/COHORTS.md)");
+}
+
+/** The cohort's flags alone, those that were given. */
+export function cohortSource({ data, reports, labels, columns, labelMap }: Partial<CohortSource>): CohortSource {
+  return { data: data!, ...(reports && { reports }), ...(labels && { labels }), ...(columns && { columns }), ...(labelMap && { labelMap }) };
 }
 
 export interface ReadableCohort extends Cohort {
@@ -50,7 +83,7 @@ export interface CohortSession {
  */
 export async function openCohortSession(source: CohortSource, preset: PresetName, seed: number, note: (text: string) => void, signal?: AbortSignal): Promise<CohortSession> {
   initJpegCodec(nodeJpegWasm);
-  const cohort = await openCohort(nodeFiles, { data: source.data, seed, ...(source.reports !== undefined && { reports: source.reports }), ...(source.labels !== undefined && { labels: source.labels }) });
+  const cohort = await openCohort(nodeFiles, await cohortOptions(source, seed));
   for (const problem of cohort.problems) note(problem);
   const pool = openDecodePool();
   try {
@@ -64,9 +97,14 @@ export async function openCohortSession(source: CohortSource, preset: PresetName
   }
 }
 
+/** Where a scan's bytes are and what is known of them, for a decoding thread. */
+export function decodeJob({ id, path, part, metadata }: CohortScan): Pick<DecodeJob, 'path' | 'name' | 'part' | 'metadata'> {
+  return { name: id, path, ...(part && { part }), ...(metadata && { metadata }) };
+}
+
 export function openVolumeStore(pool: DecodePool, preset: PresetName): VolumeStore {
   const { grid, antialias } = presets[preset];
-  const decode = async (scan: CohortScan): Promise<Float32Array> => (await pool.decode({ path: scan.path, name: scan.id, grid, antialias })).values;
+  const decode = async (scan: CohortScan): Promise<Float32Array> => (await pool.decode({ ...decodeJob(scan), grid, antialias })).values;
   return new VolumeStore(decode, grid.shape, volumeCacheBytes);
 }
 

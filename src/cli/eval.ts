@@ -1,85 +1,82 @@
-/** `ct-lite eval`: zero-shot metrics of a checkpoint on a cohort. */
+/** `ct-lite eval`: the evaluation protocol (MODEL §1.6) on a checkpoint's scores or on anybody's. */
 import { Command, Option } from 'commander';
-import { presets } from '../model/index.ts';
+import { defaultPrompts, formatPrompts } from '../data/index.ts';
 import { nodeFiles } from '../platform/node-files.ts';
-import { createProgress } from '../platform/progress.ts';
-import { decodeCheckpoint, evaluateSplit, scoreScans } from '../train/index.ts';
-import { openCohortSession, openNodeEngine } from './cohort-session.ts';
-import { interruptSignal } from './interrupt.ts';
+import { compareModels, evaluateSplit, type Comparison, type EvaluationResult } from '../train/index.ts';
+import { withCohortFlags } from './cohort-session.ts';
+import { scoreCheckpoint } from './eval-checkpoint.ts';
+import { printEvaluation, writeEvaluation, writeScores } from './eval-output.ts';
+import { readScoredFiles } from './eval-scores.ts';
 import { wholeNumber } from './options.ts';
-import { findCheckpoint } from './run-folder.ts';
+import { print, say } from './terminal.ts';
+import type { EvalFlags, ScoredModel, ScoredPart } from './scored-model.ts';
+import { packageVersion } from './versions.ts';
 
-interface EvalFlags {
-  checkpoint: string;
-  data: string;
-  reports?: string;
-  labels?: string;
-  split: 'test' | 'all';
-  model: 'student' | 'teacher';
-  quality?: number;
-  adapter?: string;
-  seed: number;
-  json?: boolean;
-}
+/** Below, resamples repeat the same few scans: a percentile interval means little. */
+const fewCases = 10;
 
 export function evalCommand(): Command {
-  return new Command('eval')
-    .description('score the 18 findings of a cohort with a checkpoint: AUROC with 95 % intervals, F1, accuracy, precision')
-    .requiredOption('--checkpoint <path>', 'checkpoint.safetensors or a run folder')
-    .requiredOption('--data <folder>', 'scans, as train takes them')
-    .option('--reports <csv>', 'VolumeName with Findings_EN and Impressions_EN')
-    .option('--labels <csv>', 'VolumeName with the 18 labels as 0 and 1')
-    .addOption(new Option('--split <name>', 'test: thresholds from the validation split; all: every scan, AUROC only').choices(['test', 'all']).default('test'))
+  return withCohortFlags(new Command('eval'), false)
+    .description('evaluate a checkpoint on a cohort, or anybody\'s scores: AUROC, average precision, F1, accuracy, precision, calibration and retrieval with 95 % intervals over patients; compare two models')
+    .option('--checkpoint <path>', 'checkpoint.safetensors or a run folder')
+    .option('--scores <csv>', 'in place of --checkpoint and --data: a CSV with id, [patient], [split] and a column of scores a label; needs --labels')
+    .addOption(new Option('--split <name>', 'test: thresholds from the validation split; all: every scan, without thresholds').choices(['test', 'all']).default('test'))
     .addOption(new Option('--model <name>', 'student on JPEG input, or teacher on uncompressed').choices(['student', 'teacher']).default('student'))
     .option('--quality <n>', 'JPEG quality; default that of the run', wholeNumber(1, 100))
+    .option('--prompts <file>', 'JSON or CSV with label, positive, negative; some of the labels, or all')
+    .option('--write-prompts <file>', 'write the default prompts to a file to change, and do nothing else')
+    .option('--compare <run or scores>', 'a second model on the same scans: a run folder, a checkpoint, a scores CSV, or the --out of an eval')
+    .addOption(new Option('--compare-model <name>', 'of the second run; default as --model').choices(['student', 'teacher']))
+    .option('--no-retrieval', 'leave out volume-to-report retrieval')
+    .option('--resamples <n>', 'of the bootstrap', wholeNumber(10, 1_000_000), 1000)
     .option('--adapter <name>', 'swiftshader, lavapipe, or a part of the adapter\'s name')
     .option('--seed <n>', 'of the split and the bootstrap', wholeNumber(0, 0x7fffffff), 0)
-    .option('--json', 'print JSON')
+    .option('--out <folder>', 'evaluation.json, evaluation.csv, scores.csv and evaluation.html; default runs/eval- and the time')
+    .option('--json', 'print the JSON in place of the table')
     .action(runEval);
 }
 
 async function runEval(flags: EvalFlags): Promise<void> {
-  const file = await findCheckpoint(flags.checkpoint);
-  const opened = await openNodeEngine(flags.adapter);
-  const say = (text: string): void => void process.stderr.write(`${text}\n`);
-  say(opened.line);
-  const { engine } = opened;
-  const state = decodeCheckpoint(engine, await nodeFiles.readFile(file), file);
-  const model = state[flags.model];
-  if (!model) throw new Error(`${file}: holds no ${flags.model}; choose the other with --model`);
-  const source = { data: flags.data, ...(flags.reports && { reports: flags.reports }), ...(flags.labels && { labels: flags.labels }) };
-  const { cohort, volumes, pool } = await openCohortSession(source, state.config.preset, flags.seed, say, interruptSignal());
-  try {
-    const everything = flags.split === 'all' || cohort.splitTooSmall;
-    const scans = (split: string): typeof cohort.scans => cohort.scans.filter((scan) => scan.labels && (everything || scan.split === split));
-    const [validation, test] = [scans('validation'), scans('test')];
-    if (test.length === 0) throw new Error(`eval: no scan of the ${everything ? 'cohort' : 'test split'} has labels; give --labels a CSV with VolumeName and the 18 labels`);
-    const progress = createProgress({ title: 'scoring', total: test.length + (everything ? 0 : validation.length) });
-    let before = 0;
-    const options = {
-      engine, model, tokenizer: state.tokenizer, volumes, shape: presets[state.config.preset].grid.shape, batch: state.config.batch,
-      quality: flags.model === 'teacher' ? null : (flags.quality ?? state.config.quality),
-      onProgress: (done: number) => progress.update(before + done),
-    };
-    const testScores = await scoreScans(test, options);
-    before = test.length;
-    const validationScores = everything ? testScores : await scoreScans(validation, options);
-    progress.stop();
-    if (everything) say('thresholds are fitted on the very scans they are measured on: read the AUROC, not F1, accuracy and precision');
-    const { metrics, intervals } = evaluateSplit(validationScores, testScores, test, flags.seed, everything ? 'the cohort' : 'the test split');
-    if (flags.json) {
-      process.stdout.write(`${JSON.stringify({ mean: metrics.mean, interval: intervals.mean, labels: metrics.labels.map(({ roc: _, ...label }, index) => ({ ...label, interval: intervals.labels[index] })) }, null, 2)}\n`);
-      return;
-    }
-    const fixed = (value: number | null | undefined): string => value?.toFixed(3) ?? '–';
-    for (const [index, { label, auroc, positives, negatives, reason, classification }] of metrics.labels.entries()) {
-      const interval = intervals.labels[index];
-      process.stdout.write(`${label.padEnd(36)} ${auroc === null ? `not measurable: ${reason}` : `AUROC ${fixed(auroc)} [${fixed(interval?.low)}, ${fixed(interval?.high)}]  F1 ${fixed(classification?.weightedF1)}  accuracy ${fixed(classification?.accuracy)}  precision ${fixed(classification?.precision)}`}  (${positives}+/${negatives}−)\n`);
-    }
-    const { mean } = metrics;
-    process.stdout.write(`${'mean'.padEnd(36)} AUROC ${fixed(mean.auroc)} [${fixed(intervals.mean?.low)}, ${fixed(intervals.mean?.high)}] over ${mean.aurocLabels} labels\n`);
-  } finally {
-    await pool.close();
-    engine.destroy();
+  if (flags.writePrompts) {
+    if (await nodeFiles.exists(flags.writePrompts)) throw new Error(`eval: ${flags.writePrompts}: is there already; choose another file`);
+    await nodeFiles.writeFile(flags.writePrompts, new TextEncoder().encode(formatPrompts(defaultPrompts())));
+    print(`prompts: ${flags.writePrompts}`);
+    return;
   }
+  const madeAt = new Date().toISOString();
+  const out = flags.out ?? nodeFiles.join('runs', `eval-${madeAt.replace(/\..*$/, '').replaceAll(':', '-')}`);
+  const scored = await score(flags, out);
+  const result = await evaluate(scored, flags, madeAt);
+  const files = await writeEvaluation(out, result);
+  if (flags.json) process.stdout.write(files.json);
+  else printEvaluation(result, print);
+  (flags.json ? say : print)(`report: ${files.report}`);
+}
+
+async function score(flags: EvalFlags, out: string): Promise<ScoredModel> {
+  if (flags.scores) {
+    if (flags.checkpoint || flags.data) throw new Error('eval: --scores stands in place of --checkpoint and --data; give one or the other');
+    if (flags.prompts) throw new Error('eval: --prompts needs a checkpoint; the scores are made already');
+    const scored = await readScoredFiles(flags);
+    await writeScores(out, scored);
+    return scored;
+  }
+  if (!flags.checkpoint || !flags.data) throw new Error('eval: needs --checkpoint and --data, or --scores and --labels');
+  // Hours of scoring on a large cohort: kept as soon as they are there.
+  return scoreCheckpoint(flags, (scored) => writeScores(out, scored));
+}
+
+async function evaluate(scored: ScoredModel, { seed, resamples }: EvalFlags, madeAt: string): Promise<EvaluationResult> {
+  const { name, labels, validation, test, splitName, other, retrieval, facts, notes } = scored;
+  const { metrics, intervals } = evaluateSplit(validation, test, test.patientIds, { seed, resamples }, splitName, labels);
+  const comparison: Comparison | null = other && compareModels({ a: name, b: other.name }, labels, test, { scores: other.scores, truths: test.truths }, test.patientIds, { seed, resamples });
+  const unmeasured = metrics.labels.filter(({ auroc }) => auroc === null).map(({ label }) => label);
+  const few = metrics.labels.filter(({ auroc, positives, negatives }) => auroc !== null && Math.min(positives, negatives) < fewCases).map(({ label }) => label);
+  const count = (part: ScoredPart): number => new Set(part.patientIds).size;
+  return {
+    name, split: splitName, version: packageVersion('ct-lite') ?? 'unknown', madeAt,
+    scans: { validation: validation.ids.length, test: test.ids.length }, patients: { validation: count(validation), test: count(test) },
+    metrics, intervals, retrieval, comparison, facts,
+    notes: [...notes, ...(unmeasured.length > 0 ? [`${unmeasured.length} of ${labels.length} labels lack a class on ${splitName} and are in no mean: ${unmeasured.join(', ')}.`] : []), ...(few.length > 0 ? [`Fewer than ${fewCases} scans of a class: intervals of ${few.join(', ')} are too narrow and say little.`] : [])],
+  };
 }

@@ -1,18 +1,24 @@
-/** `ct-lite predict SCAN`: probabilities of the 18 findings for one scan, and a picture of what the model attended to. */
+/** `ct-lite predict SCAN`: scores of the 18 findings for one scan, and a report with what was read and attended to. */
+import { basename } from 'node:path';
 import { Command } from 'commander';
 import { encode as encodePng } from 'fast-png';
 import { noGrad, type Engine } from '../autograd/index.ts';
-import { decodeScan, initJpegCodec, jpegRoundTrip, LABELS } from '../data/index.ts';
+import { decodeScan, jpegRoundTrip, LABELS, scanId } from '../data/index.ts';
 import { presets, type CtLite, type Preset } from '../model/index.ts';
+import { initNodeCodecs } from '../platform/node-dicom-codecs.ts';
 import { nodeFiles } from '../platform/node-files.ts';
-import { nodeJpegWasm } from '../platform/node-jpeg.ts';
+import { openNodeScan } from '../platform/node-scan.ts';
 import { decodeCheckpoint, embedVolumes, encodePrompts, scoreLabels } from '../train/index.ts';
 import { openNodeEngine } from './cohort-session.ts';
 import { wholeNumber } from './options.ts';
+import { renderPrediction } from './predict-report.ts';
 import { findCheckpoint } from './run-folder.ts';
+import { packageVersion } from './versions.ts';
 
 interface PredictFlags {
   checkpoint: string;
+  series?: string;
+  out?: string;
   json?: boolean;
   heatMap?: string;
   quality?: number;
@@ -21,9 +27,11 @@ interface PredictFlags {
 
 export function predictCommand(): Command {
   return new Command('predict')
-    .description('probabilities of the 18 findings for one scan (.nii.gz, .nii or a JPEG volume). Not a medical device')
-    .argument('<scan>', 'the scan')
+    .description('scores of the 18 findings for one scan: NIfTI, a DICOM folder or .zip, a JPEG volume. Not a medical device')
+    .argument('<scan>', 'scan.nii.gz, a folder or .zip of DICOM slices, or a JPEG volume; told apart by content')
     .requiredOption('--checkpoint <path>', 'checkpoint.safetensors or a run folder')
+    .option('--series <uid>', 'SeriesInstanceUID, where the DICOM holds several; default the largest axial one')
+    .option('--out <folder>', 'write a report with thumbnails (SCAN.html) and the scores (SCAN.json) there')
     .option('--json', 'print JSON')
     .option('--heat-map <png>', 'write a picture: slices with the attention of the pooling laid over them')
     .option('--quality <n>', 'JPEG quality the scan is compressed to first; default that of the run', wholeNumber(1, 100))
@@ -33,24 +41,37 @@ export function predictCommand(): Command {
 
 async function runPredict(scan: string, flags: PredictFlags): Promise<void> {
   const file = await findCheckpoint(flags.checkpoint);
-  initJpegCodec(nodeJpegWasm);
+  initNodeCodecs();
+  // Before the adapter is opened: a path that is wrong ends at once.
+  const content = await openNodeScan(scan);
   const { engine, line } = await openNodeEngine(flags.adapter);
   process.stderr.write(`${line}\n`);
   try {
     const { student, tokenizer, config } = decodeCheckpoint(engine, await nodeFiles.readFile(file), file);
     if (!student) throw new Error(`${file}: holds no student yet (only the teacher stage has run); resume the run first`);
     const preset = presets[config.preset];
-    const { values, warnings, format } = await decodeScan(await nodeFiles.readFile(scan), scan, preset.grid, { antialias: preset.antialias });
+    const decoded = await decodeScan(content, scan, preset.grid, {
+      antialias: preset.antialias, keepVolume: flags.out !== undefined, ...(flags.series !== undefined && { series: flags.series }),
+    });
+    const { values, warnings, format } = decoded;
+    for (const warning of warnings) process.stderr.write(`warning: ${warning}\n`);
     const quality = flags.quality ?? config.quality;
     // A JPEG volume is what the student expects; anything else is compressed as in training.
     const input = Float32Array.from(format === 'jpeg-volume' && flags.quality === undefined ? values : await jpegRoundTrip(values, preset.grid.shape, quality));
     const [embedding] = await embedVolumes(engine, student, input, preset.grid.shape);
-    const scores = scoreLabels(embedding!, await encodePrompts(student, tokenizer));
-    if (flags.heatMap) await nodeFiles.writeFile(flags.heatMap, await heatMapPng(engine, student, input, preset));
-    for (const warning of warnings) process.stderr.write(`warning: ${warning}\n`);
+    const scores = Array.from(scoreLabels(embedding!, await encodePrompts(student, tokenizer)));
+    const heatMap = flags.heatMap || flags.out ? await heatMapPng(engine, student, input, preset) : null;
+    // The scores are worth having where the picture cannot be written.
+    const failure = flags.heatMap === undefined ? null : await nodeFiles.writeFile(flags.heatMap, heatMap!).then(() => null, (error: Error) => error);
+    const picture = failure ? null : (flags.heatMap ?? null);
+    const findings = Object.fromEntries(LABELS.map((label, index) => [label, scores[index]]));
+    const json = `${JSON.stringify({ scan, format, checkpoint: file, preset: config.preset, quality, warnings, findings, heatMap: picture, notice: 'not a medical device' }, null, 2)}\n`;
+    const facts = [['Format', format], ['Checkpoint', file], ['Preset', config.preset], ['JPEG quality', String(quality)], ['CT-Lite', packageVersion('ct-lite') ?? 'unknown']] as const;
+    const page = flags.out === undefined ? null : renderPrediction({ scan: basename(scan), volume: decoded.volume!, warnings, scores, heatMap: heatMap!, facts });
+    const report = page === null ? null : await writeReport(flags.out!, scanId(basename(scan)), page, json);
     if (flags.json) {
-      const findings = Object.fromEntries(LABELS.map((label, index) => [label, scores[index]]));
-      process.stdout.write(`${JSON.stringify({ scan, checkpoint: file, preset: config.preset, quality, warnings, findings, heatMap: flags.heatMap ?? null, notice: 'not a medical device' }, null, 2)}\n`);
+      process.stdout.write(json);
+      if (failure) throw failure;
       return;
     }
     for (const [index, label] of LABELS.entries()) {
@@ -58,10 +79,21 @@ async function runPredict(scan: string, flags: PredictFlags): Promise<void> {
       process.stdout.write(`${label.padEnd(36)} ${scores[index]!.toFixed(3)} ${bar}\n`);
     }
     process.stdout.write('Scores of a research model, not calibrated and not for diagnosis.\n');
-    if (flags.heatMap) process.stdout.write(`heat map: ${flags.heatMap}\n`);
+    if (picture !== null) process.stdout.write(`heat map: ${picture}\n`);
+    if (report !== null) process.stdout.write(`report: ${report}\n`);
+    if (failure) throw failure;
   } finally {
     engine.destroy();
   }
+}
+
+/** Gives the path of the page. Named after the scan, so that a folder takes the reports of many. */
+async function writeReport(folder: string, name: string, page: string, json: string): Promise<string> {
+  await nodeFiles.makeDirectory(folder);
+  const path = nodeFiles.join(folder, `${name}.html`);
+  await nodeFiles.writeFile(path, new TextEncoder().encode(page));
+  await nodeFiles.writeFile(nodeFiles.join(folder, `${name}.json`), new TextEncoder().encode(json));
+  return path;
 }
 
 const tile = 256; // pixels a side of each slice in the picture

@@ -4,19 +4,16 @@
  *
  * `compressed/` sorts before `hu/`: where both are there, a reader of the whole folder takes the JPEG volumes.
  */
-import { stat } from 'node:fs/promises';
-import { encodeJpegVolume, initJpegCodec, LABELS, openCohort, toHuInt16, writeNiftiGz } from '../data/index.ts';
+import { encodeJpegVolume, formatCsv, initJpegCodec, LABELS, openCohort, toHuInt16, UNLABELLED, writeNiftiGz } from '../data/index.ts';
 import type { CohortScan, DecodedScan, InputGrid } from '../data/index.ts';
 import { openDecodePool } from '../platform/node-decode-pool.ts';
 import { nodeFiles } from '../platform/node-files.ts';
 import { nodeJpegWasm } from '../platform/node-jpeg.ts';
+import { scanBytes } from '../platform/node-scan.ts';
 import { createProgress } from '../platform/progress.ts';
+import { cohortOptions, decodeJob, type CohortSource } from './cohort-session.ts';
 
-export interface PrepareCohortOptions {
-  /** Folder with the scans; reports and labels as `openCohort` takes them. */
-  data: string;
-  reports?: string;
-  labels?: string;
+export interface PrepareCohortOptions extends CohortSource {
   out: string;
   /** Name of the grid, for the record. */
   preset: string;
@@ -40,8 +37,10 @@ export interface PrepareSummary {
   problems: string[];
 }
 
+/** Splits are made again by whoever reads the result; the seed plays no part here. */
+export const anySeed = 0;
 /** More bad scans than this share stop the run: the cohort itself is then the problem. */
-const MOST_BAD = 0.1;
+export const MOST_BAD = 0.1;
 const RECORD_FILE = 'prepare.json';
 const VOLUME_FOLDER = 'compressed';
 const HU_FOLDER = 'hu';
@@ -52,8 +51,7 @@ const HU_FOLDER = 'hu';
  */
 export async function prepareCohort(options: PrepareCohortOptions): Promise<PrepareSummary> {
   const { out, keepHu, signal } = options;
-  // Splits are made again by whoever reads the result; the seed plays no part here.
-  const cohort = await openCohort(nodeFiles, { data: options.data, seed: 0, ...(options.reports !== undefined && { reports: options.reports }), ...(options.labels !== undefined && { labels: options.labels }) });
+  const cohort = await openCohort(nodeFiles, await cohortOptions(options, anySeed));
   for (const folder of [VOLUME_FOLDER, ...(keepHu ? [HU_FOLDER] : [])]) await nodeFiles.makeDirectory(nodeFiles.join(out, folder));
   await checkRecord(options);
 
@@ -66,7 +64,7 @@ export async function prepareCohort(options: PrepareCohortOptions): Promise<Prep
   initJpegCodec(nodeJpegWasm);
   let done = skipped;
   try {
-    for await (const { job, scan, error } of pool.stream(todo.map(({ id, path }) => ({ id, path, grid: options.grid, antialias: options.antialias })))) {
+    for await (const { job, scan, error } of pool.stream(todo.map((scan) => ({ id: scan.id, ...decodeJob(scan), grid: options.grid, antialias: options.antialias })))) {
       signal?.throwIfAborted();
       if (error) {
         bad.add(job.id);
@@ -89,7 +87,7 @@ export async function prepareCohort(options: PrepareCohortOptions): Promise<Prep
   const good = cohort.scans.filter(({ id }) => !bad.has(id));
   await writeTables(out, good, '.zip');
   if (keepHu) await writeTables(nodeFiles.join(out, HU_FOLDER), good, '.nii.gz');
-  const sizes = await Promise.all(good.map(async ({ id, path }) => [(await stat(path)).size, (await stat(volumePath(out, id))).size] as const));
+  const sizes = await Promise.all(good.map(async ({ id, path, part }) => [part?.bytes ?? (await scanBytes(path)), await scanBytes(volumePath(out, id))] as const));
   return {
     prepared: good.length,
     skipped,
@@ -115,22 +113,19 @@ async function writeScan({ out, grid, quality, keepHu }: PrepareCohortOptions, i
 
 async function writeTables(folder: string, scans: readonly CohortScan[], ending: string): Promise<void> {
   const reports = scans.map(({ id, patientId, report }) => [`${id}${ending}`, patientId, report]);
-  await nodeFiles.writeFile(nodeFiles.join(folder, 'reports.csv'), csv([['VolumeName', 'PatientID', 'Findings_EN'], ...reports]));
-  const labels = scans.flatMap(({ id, patientId, labels: values }) => (values ? [[`${id}${ending}`, patientId, ...[...values].map(String)]] : []));
-  if (labels.length > 0) await nodeFiles.writeFile(nodeFiles.join(folder, 'labels.csv'), csv([['VolumeName', 'PatientID', ...LABELS], ...labels]));
+  // A cohort without reports stays one.
+  if (scans.some(({ report }) => report !== '')) await nodeFiles.writeFile(nodeFiles.join(folder, 'reports.csv'), utf8(formatCsv([['VolumeName', 'PatientID', 'Findings_EN'], ...reports])));
+  const labels = scans.flatMap(({ id, patientId, labels: values }) => (values ? [[`${id}${ending}`, patientId, ...Array.from(values, (value) => (value === UNLABELLED ? '' : String(value)))]] : []));
+  if (labels.length > 0) await nodeFiles.writeFile(nodeFiles.join(folder, 'labels.csv'), utf8(formatCsv([['VolumeName', 'PatientID', ...LABELS], ...labels])));
 }
 
-/** RFC 4180 with line feeds. */
-function csv(rows: readonly (readonly string[])[]): Uint8Array {
-  const field = (value: string): string => (/[",\n\r]/.test(value) ? `"${value.replaceAll('"', '""')}"` : value);
-  return new TextEncoder().encode(`${rows.map((row) => row.map(field).join(',')).join('\n')}\n`);
-}
+const utf8 = (text: string): Uint8Array => new TextEncoder().encode(text);
 
-/** What the volumes in a folder were made with: one folder holds one grid and one quality. */
-async function checkRecord({ out, preset, grid, antialias, quality }: PrepareCohortOptions): Promise<void> {
+/** What the volumes in a folder were made with: one folder holds one grid and one quality, and shards of one number. */
+export async function checkRecord({ out, preset, grid, antialias, quality }: PrepareCohortOptions, more: Record<string, unknown> = {}): Promise<void> {
   const path = nodeFiles.join(out, RECORD_FILE);
-  const record = `${JSON.stringify({ preset, grid, antialias, quality }, null, 2)}\n`;
-  if (!(await nodeFiles.exists(path))) return nodeFiles.writeFile(path, new TextEncoder().encode(record));
+  const record = `${JSON.stringify({ preset, grid, antialias, quality, ...more }, null, 2)}\n`;
+  if (!(await nodeFiles.exists(path))) return nodeFiles.writeFile(path, utf8(record));
   const found = new TextDecoder().decode(await nodeFiles.readFile(path));
   if (found !== record) {
     const short = (text: string): string => text.replace(/\s+/g, ' ').trim();

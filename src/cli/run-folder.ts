@@ -1,10 +1,11 @@
 /** The run folder: config.json, metrics.jsonl, checkpoint.safetensors, evaluation.json, report.html. */
-import { stat } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { readFile } from 'node:fs/promises';
 import { nodeFiles } from '../platform/node-files.ts';
+import { scanBytes } from '../platform/node-scan.ts';
 import { CHECKPOINT_FILE, collectReport, renderReport, type Evaluation, type TrainConfig, type VolumeStore } from '../train/index.ts';
 import type { CohortSource, OpenedEngine, ReadableCohort } from './cohort-session.ts';
+import type { TeacherSource } from './teacher.ts';
 
 export interface RunConfig {
   version: string;
@@ -16,6 +17,10 @@ export interface RunConfig {
   /** What the first step starts from, for a run that is resumed before its first checkpoint. */
   init?: string;
   vocab?: string;
+  textTower?: { folder: string; frozen: boolean };
+  textCache?: string;
+  /** The CT-CLIP checkpoint that the run distils. */
+  teacher?: TeacherSource;
   train: TrainConfig;
 }
 
@@ -68,11 +73,11 @@ export interface RunReport {
 export async function writeRunReport(run: RunReport): Promise<string> {
   const { folder, evaluation, baseline } = run;
   if (evaluation) {
-    const brief = (one: Evaluation): object => ({ mean: one.metrics.mean, meanInterval: one.intervals.mean, labels: one.metrics.labels.map(({ roc: _, ...label }, index) => ({ ...label, interval: one.intervals.labels[index] })) });
+    const brief = (one: Evaluation): object => ({ mean: one.metrics.mean, meanInterval: one.intervals.measures.auroc.mean, labels: one.metrics.labels.map(({ roc: _, ...label }, index) => ({ ...label, interval: one.intervals.measures.auroc.labels[index] })) });
     await nodeFiles.writeFile(nodeFiles.join(folder, 'evaluation.json'), json({ student: evaluation === baseline ? null : brief(evaluation), teacherUncompressed: baseline && brief(baseline) }));
   }
   const path = nodeFiles.join(folder, 'report.html');
-  await nodeFiles.writeFile(path, new TextEncoder().encode(renderReport(await collectReport({ ...run, files: nodeFiles, scanBytes: async ({ path: scan }) => (await stat(scan)).size }), await uPlotText())));
+  await nodeFiles.writeFile(path, new TextEncoder().encode(renderReport(await collectReport({ ...run, files: nodeFiles, scanBytes: ({ path: scan, part }) => Promise.resolve(part?.bytes ?? scanBytes(scan)) }), await uPlotText())));
   return path;
 }
 

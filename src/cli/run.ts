@@ -1,6 +1,9 @@
 /** Runs the command line on given arguments and gives its exit code; main.ts is the process around it. */
 import { Command, CommanderError } from 'commander';
+import { compressHeadCommand } from './compress-head.ts';
+import { convertCommand } from './convert.ts';
 import { doctorCommand } from './doctor.ts';
+import { embedCommand } from './embed.ts';
 import { evalCommand } from './eval.ts';
 import { Interrupted } from './interrupt.ts';
 import { phantomCommand } from './phantom.ts';
@@ -34,6 +37,19 @@ const terminal: CommandLineOutput = {
   err: (text) => void process.stderr.write(text),
 };
 
+/** In the order of --help. */
+const commands = (): Command[] => [
+  doctorCommand(),
+  phantomCommand(),
+  prepareCommand(),
+  trainCommand(),
+  evalCommand(),
+  predictCommand(),
+  convertCommand(),
+  compressHeadCommand(),
+  embedCommand(),
+];
+
 function buildProgram(output: CommandLineOutput): Command {
   const program = new Command('ct-lite')
     .description('CT-Lite on WebGPU: trains, evaluates and applies a chest-CT vision-language model on JPEG volumes. Not a medical device.')
@@ -41,7 +57,7 @@ function buildProgram(output: CommandLineOutput): Command {
     .showHelpAfterError('(--help lists what there is)')
     .exitOverride()
     .configureOutput({ writeOut: output.out, writeErr: output.err });
-  for (const command of [doctorCommand(), phantomCommand(), prepareCommand(), trainCommand(), evalCommand(), predictCommand()]) {
+  for (const command of commands()) {
     if (!command.options.some(({ long }) => long === '--debug')) command.option('--debug', 'print where an error came from');
     program.addCommand(command.copyInheritedSettings(program));
   }

@@ -1,24 +1,33 @@
 /** `ct-lite train`: the main job. Without --data it makes the phantom cohort first. */
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { allLabelPrompts, buildVocabulary, loadTokenizer } from '../data/index.ts';
 import type { PresetName } from '../model/index.ts';
 import { presets } from '../model/index.ts';
 import { nodeFiles } from '../platform/node-files.ts';
 import { createProgress } from '../platform/progress.ts';
-import { decodeCheckpoint, evaluateSplit, globalStepOf, makeConfig, requireTeacher, scoreScans, shareSteps, STAGES, totalSteps, train, TRAINABLE_PARTS, type Evaluation, type RunState, type StageName, type TrainablePart, type TrainConfig } from '../train/index.ts';
-import { openCohortSession, openNodeEngine, type CohortSession, type CohortSource, type OpenedEngine } from './cohort-session.ts';
+import { decodeCheckpoint, evaluateSplit, findTextTower, globalStepOf, makeConfig, openTextTower, requireTeacher, scoreScans, shareSteps, STAGES, TextCache, totalSteps, train, TRAINABLE_PARTS, withTeacher, type Evaluation, type RunState, type StageName, type TeacherTargets, type TextTowerConfig, type TrainablePart, type TrainConfig } from '../train/index.ts';
+import { cohortSource, openCohortSession, openNodeEngine, withCohortFlags, type CohortSession, type CohortSource, type OpenedEngine } from './cohort-session.ts';
 import { Interrupted, interruptSignal } from './interrupt.ts';
 import { wholeNumber } from './options.ts';
 import { writePhantomCohort } from './phantom-cohort.ts';
+import { phantomSizes, refuseContradictions } from './resume-flags.ts';
 import { findCheckpoint, readRunConfig, removeLeftovers, writeRunConfig, writeRunReport, type RunConfig } from './run-folder.ts';
+import { print, say } from './terminal.ts';
+import { describeTeacher, openTargets } from './teacher.ts';
 import { packageVersion } from './versions.ts';
+import { openWeightFile } from './weight-files.ts';
 
-interface TrainFlags {
+export interface TrainFlags {
   data?: string;
   reports?: string;
   labels?: string;
+  columns?: string;
+  labelMap?: string;
   vocab?: string;
+  textTower?: string;
+  freezeText?: boolean;
+  textCache?: string;
   preset: PresetName;
   stage: StageName | 'all';
   train?: TrainablePart;
@@ -26,11 +35,14 @@ interface TrainFlags {
   text?: 'report' | 'sentence';
   labelPrompts?: boolean;
   init?: string;
+  teacher?: string;
+  targets?: string;
   resume?: string;
   out?: string;
   seed: number;
   steps?: number;
   batch?: number;
+  virtualBatch?: number;
   quality?: number;
   learningRate?: number;
   adapter?: string;
@@ -38,15 +50,13 @@ interface TrainFlags {
   validationPatients: number;
 }
 
-const say = (text: string): void => void process.stderr.write(`${text}\n`);
-
 export function trainCommand(): Command {
-  return new Command('train')
+  return withCohortFlags(new Command('train'), false)
     .description('train, distil and evaluate CT-Lite; without --data on the phantom cohort, which it draws first')
-    .option('--data <folder>', 'scans (.nii.gz, .nii or prepared JPEG volumes): CT-RATE\'s layout, or any folder with --reports')
-    .option('--reports <csv>', 'VolumeName with Findings_EN and Impressions_EN')
-    .option('--labels <csv>', 'VolumeName with the 18 labels as 0 and 1')
     .option('--vocab <file>', 'BERT vocab.txt; default: words of the training reports')
+    .addOption(new Option('--text-tower <folder>', 'BERT or CXR-BERT from a Hugging Face folder: config.json, vocab.txt or tokenizer.json, model.safetensors or pytorch_model.bin').conflicts(['vocab', 'init']))
+    .option('--freeze-text', 'only read with the text tower; what it gives is kept on disk, so that it reads each text once')
+    .option('--text-cache <folder>', 'where that is kept; default text-cache beside the run folder')
     .addOption(new Option('--preset <name>', 'size of the model').choices(Object.keys(presets)).default('tiny'))
     .addOption(new Option('--stage <name>', 'one stage alone, or all').choices([...STAGES, 'all']).default('all'))
     .addOption(new Option('--train <part>', 'what of the model is trained, the rest stays as it is: its heads, also the last blocks, or all').choices([...TRAINABLE_PARTS]))
@@ -55,11 +65,14 @@ export function trainCommand(): Command {
     .option('--label-prompts', 'also train on the prompts of the labels (default of preset tiny)')
     .option('--no-label-prompts', 'train on the reports alone')
     .option('--init <checkpoint>', 'start from the models of a checkpoint (a file or a run folder)')
-    .option('--resume <run>', 'go on with an interrupted run; its settings hold, but for --learning-rate')
+    .option('--teacher <file>', 'distil CT-CLIP (.pt or .safetensors) in place of the teacher stage; its targets are made once and kept')
+    .option('--targets <folder>', 'where the targets of --teacher are kept, for runs to share; default targets/ in the run folder')
+    .option('--resume <run>', 'go on with an interrupted run in its own folder. Its settings hold: --learning-rate and --adapter may differ, any other flag that does is refused')
     .option('--out <folder>', 'run folder; default runs/ and the time')
     .option('--seed <n>', 'the same seed on the same adapter gives the same run', wholeNumber(0, 0x7fffffff), 0)
-    .option('--steps <n>', 'optimiser steps over all stages', wholeNumber(1))
-    .option('--batch <n>', 'volumes a step', wholeNumber(1))
+    .option('--steps <n>', 'optimiser steps over all stages, shared out at the start of the run', wholeNumber(1))
+    .option('--batch <n>', 'volumes at once; with fewer than 4 a step the embeddings are not centred', wholeNumber(1))
+    .option('--virtual-batch <n>', 'volumes a step, in parts of --batch: the gradients of all together in the memory of one part; default --batch', wholeNumber(1))
     .option('--quality <n>', 'JPEG quality of evaluation', wholeNumber(1, 100))
     .option('--learning-rate <x>', 'peak learning rate of every stage', positiveNumber)
     .option('--adapter <name>', 'swiftshader, lavapipe, or a part of the adapter\'s name')
@@ -74,45 +87,83 @@ function positiveNumber(text: string): number {
   return value;
 }
 
-async function runTrain(flags: TrainFlags): Promise<void> {
+async function runTrain(flags: TrainFlags, command: Command): Promise<void> {
   const started = performance.now();
   const signal = interruptSignal();
+  const given = (flag: keyof TrainFlags): boolean => command.getOptionValueSource(flag) === 'cli';
+  const { folder, config } = flags.resume ? { folder: flags.resume, config: await readRunConfig(flags.resume) } : await newRun(flags, given);
+  if (flags.resume) refuseContradictions(flags, given, config, folder);
   const opened = await openNodeEngine(flags.adapter);
   say(opened.line);
-  const { folder, config } = flags.resume ? { folder: flags.resume, config: await readRunConfig(flags.resume) } : await newRun(flags);
   const session = await openCohort(config, flags, signal);
   try {
     const state = await openState(opened, config, flags, session);
+    await openTextCache(state, config.textCache ?? join(dirname(folder), 'text-cache'));
     say(`run folder: ${folder}`);
     config.train = state.config;
     await writeRunConfig(folder, config);
     if (flags.resume) await removeLeftovers(folder);
-    await runStages(opened, state, session, folder, signal);
+    const { teacher } = state.config;
+    const targets = teacher && config.teacher ? await openTargets({ engine: opened.engine, source: config.teacher, teacher, session, signal, note: say }) : undefined;
+    await runStages(opened, state, session, folder, signal, targets);
     await finish(opened, state, session, folder, config, started);
+  } catch (error) {
+    throw withWayOn(error, folder);
   } finally {
     await session.pool.close();
     opened.engine.destroy();
   }
 }
 
-async function newRun(flags: TrainFlags): Promise<{ folder: string; config: RunConfig }> {
+/** A failed write ends the run but loses nothing: the way on is the same run again. */
+function withWayOn(error: unknown, folder: string): unknown {
+  const { code, message } = error as NodeJS.ErrnoException;
+  if (!['ENOSPC', 'EDQUOT', 'EFBIG', 'EROFS', 'EACCES', 'EPERM', 'EIO'].includes(code ?? '')) return error;
+  return new Error(`${message}; then go on with: node train.js --resume ${folder}`, { cause: error });
+}
+
+async function newRun(flags: TrainFlags, given: (flag: keyof TrainFlags) => boolean): Promise<{ folder: string; config: RunConfig }> {
+  if (!flags.data && (flags.reports || flags.labels)) throw new Error(`train: ${flags.reports ? '--reports' : '--labels'} needs --data, the folder of the scans that it names`);
+  for (const flag of ['patients', 'validationPatients'] as const) {
+    if (flags.data && given(flag)) throw new Error(`train: --${flag === 'patients' ? 'patients' : 'validation-patients'} is of the phantom cohort, but --data gives ${flags.data}; leave one of them out`);
+  }
   const startedAt = new Date().toISOString();
   const folder = flags.out ?? join('runs', startedAt.replace(/\..*$/, '').replaceAll(':', '-'));
   if (await nodeFiles.exists(join(folder, 'config.json'))) throw new Error(`${folder}: holds a run already; go on with it by --resume ${folder}, or choose another --out`);
-  if (flags.stage !== 'all') requireTeacher(flags.stage, flags.init !== undefined);
+  if (flags.stage !== 'all') requireTeacher(flags.stage, flags.init !== undefined || flags.teacher !== undefined);
+  if (flags.teacher && flags.stage === 'teacher') throw new Error('train: --stage teacher trains a teacher, --teacher takes one; leave one of them out');
+  if (flags.targets && !flags.teacher) throw new Error('train: --targets is where --teacher keeps what it computed; give --teacher too');
+  if (flags.freezeText && !flags.textTower) throw new Error('--freeze-text: takes a text tower with weights; give --text-tower a Hugging Face folder (a run from --init keeps the tower of its checkpoint as it is)');
+  if (flags.textTower) await findTextTower(nodeFiles, flags.textTower);
   const source: CohortSource = flags.data
-    ? { data: flags.data, ...(flags.reports && { reports: flags.reports }), ...(flags.labels && { labels: flags.labels }) }
+    ? cohortSource(flags)
     : { data: join('runs', `phantom-seed${flags.seed}-${flags.patients}+${flags.validationPatients}`) };
   const command = ['node train.js', ...process.argv.slice(2).filter((word, at) => !(at === 0 && word === 'train'))].join(' ');
-  return { folder, config: { version: packageVersion('ct-lite') ?? 'unknown', command, startedAt, source, phantom: !flags.data, ...(flags.init && { init: flags.init }), ...(flags.vocab && { vocab: flags.vocab }), train: trainConfig(flags) } };
+  return {
+    folder,
+    config: {
+      version: packageVersion('ct-lite') ?? 'unknown', command, startedAt, source, phantom: !flags.data,
+      ...(flags.init && { init: flags.init }),
+      ...(flags.vocab && { vocab: flags.vocab }),
+      ...(flags.textTower && { textTower: { folder: flags.textTower, frozen: flags.freezeText ?? false } }),
+      ...(flags.textCache && { textCache: flags.textCache }),
+      ...(flags.teacher && { teacher: { file: flags.teacher, targets: flags.targets ?? join(folder, 'targets') } }),
+      train: await trainConfig(flags),
+    },
+  };
 }
 
-function trainConfig(flags: TrainFlags): TrainConfig {
-  const config = makeConfig(flags.preset, flags.seed);
+async function trainConfig(flags: TrainFlags): Promise<TrainConfig> {
+  const preset = makeConfig(flags.preset, flags.seed);
+  const config = flags.teacher ? withTeacher(preset, await describeTeacher(flags.teacher, flags.preset)) : preset;
   if (flags.stage !== 'all') config.stages = { [flags.stage]: config.stages[flags.stage]! };
   if (flags.steps !== undefined) config.stages = shareSteps(config.stages, flags.steps);
   if (flags.learningRate !== undefined) for (const stage of Object.values(config.stages)) stage.learningRate = flags.learningRate;
   if (flags.batch !== undefined) config.batch = flags.batch;
+  if (flags.virtualBatch !== undefined) {
+    if (flags.virtualBatch < config.batch) throw new Error(`--virtual-batch ${flags.virtualBatch}: must be at least the batch, ${config.batch}; give a smaller --batch`);
+    config.virtualBatch = flags.virtualBatch;
+  }
   if (flags.quality !== undefined) config.quality = flags.quality;
   if (flags.train) config.trainable = flags.train;
   if (flags.head) config.head = flags.head;
@@ -123,12 +174,15 @@ function trainConfig(flags: TrainFlags): TrainConfig {
 
 async function openCohort(config: RunConfig, flags: TrainFlags, signal: AbortSignal): Promise<CohortSession> {
   if (config.phantom) {
-    const sizes = /(\d+)\+(\d+)$/.exec(config.source.data);
-    const [patients, validationPatients] = sizes ? [Number(sizes[1]), Number(sizes[2])] : [flags.patients, flags.validationPatients];
+    const { patients, validationPatients } = phantomSizes(config) ?? flags;
     const { volumes } = await writePhantomCohort({ out: config.source.data, patients, validationPatients, seed: config.train.seed, signal });
     say(`phantom cohort: ${volumes} drawn volumes in ${config.source.data} (no patients; for trying the software)`);
   }
   const session = await openCohortSession(config.source, config.train.preset, config.train.seed, say, signal);
+  if (!config.train.text.labelPrompts && session.cohort.scans.every(({ report }) => report === '')) {
+    await session.pool.close();
+    throw new Error('train: the cohort has no reports; give --reports, or train on the prompts of the labels with --label-prompts');
+  }
   const count = (split: string): number => session.cohort.scans.filter((scan) => scan.split === split).length;
   say(`cohort ${session.cohort.name}: ${count('train')} train, ${count('validation')} validation, ${count('test')} test scans`);
   return session;
@@ -153,21 +207,55 @@ async function openState({ engine }: OpenedEngine, config: RunConfig, flags: Tra
     const state = decodeCheckpoint(engine, await nodeFiles.readFile(file), file);
     if (state.config.preset !== settings.preset) throw new Error(`--init ${file}: has preset ${state.config.preset}, this run ${settings.preset}; give the same --preset`);
     if (state.config.head !== settings.head) throw new Error(`--init ${file}: has ${state.config.head} projection heads, this run ${settings.head}; give the same --head`);
-    requireTeacher(first, state.teacher !== null);
+    requireTeacher(first, state.teacher !== null || settings.teacher !== undefined);
     state.optimizer?.dispose();
+    if (state.config.textTower) useTower(settings, state.config.textTower);
+    if (state.config.headRank !== undefined) settings.headRank = state.config.headRank;
+    if (settings.teacher) {
+      state.teacher?.dispose();
+      state.projectors?.dispose();
+      Object.assign(state, { teacher: null, projectors: null });
+    }
     return { ...state, config: settings, optimizer: null, position: { stage: first, step: 0 } };
+  }
+  const start = { config: settings, position: { stage: first, step: 0 }, teacher: null, student: null, projectors: null, optimizer: null };
+  if (config.textTower) {
+    const { folder, frozen } = config.textTower;
+    const { bert, tokenizer, config: tower, unused } = await openTextTower(engine, nodeFiles, folder, frozen, openWeightFile);
+    say(`text tower ${tower.name}: ${bert.parameterCount} parameters, ${tower.text.layers} layers of ${tower.text.width}, ${frozen ? 'frozen' : 'trained'}${unused.length ? `; left out of its file: ${brief(unused)}` : ''}`);
+    useTower(settings, tower);
+    return { ...start, vocabulary: tokenizer.vocabTxt, tokenizer, textTower: bert };
   }
   const texts = cohort.scans.filter(({ split }) => split === 'train').map(({ report }) => report);
   const vocabulary = vocab ? new TextDecoder().decode(await nodeFiles.readFile(vocab)) : buildVocabulary([...texts, ...allLabelPrompts()], { minCount: 1 });
-  return { config: settings, vocabulary, tokenizer: loadTokenizer({ vocabTxt: vocabulary }), position: { stage: first, step: 0 }, teacher: null, student: null, projectors: null, optimizer: null };
+  return { ...start, vocabulary, tokenizer: loadTokenizer({ vocabTxt: vocabulary }) };
 }
 
-async function runStages({ engine }: OpenedEngine, state: RunState, { cohort, volumes }: CohortSession, folder: string, signal: AbortSignal): Promise<void> {
+function useTower(settings: TrainConfig, tower: TextTowerConfig): void {
+  settings.textTower = tower;
+  settings.text.maxTokens = Math.min(settings.text.maxTokens, tower.text.maxPositions);
+}
+
+/** The first few of many names. */
+function brief(names: readonly string[]): string {
+  const shown = 4;
+  return names.length > shown ? `${names.slice(0, shown).join(', ')} and ${names.length - shown} more` : names.join(', ');
+}
+
+async function openTextCache(state: RunState, folder: string): Promise<void> {
+  const { textTower } = state.config;
+  if (!textTower?.frozen) return;
+  state.textCache ??= new TextCache(state.textTower!);
+  await state.textCache.attach({ files: nodeFiles, folder, weights: textTower.weights });
+  if (state.textCache.size) say(`${state.textCache.size} texts that the tower has read are in ${folder}`);
+}
+
+async function runStages({ engine }: OpenedEngine, state: RunState, { cohort, volumes }: CohortSession, folder: string, signal: AbortSignal, targets: TeacherTargets | undefined): Promise<void> {
   const progress = createProgress({ title: 'training', total: totalSteps(state.config), start: globalStepOf(state) });
   signal.addEventListener('abort', () => progress.note('stopping after this step (Ctrl-C again ends at once)'));
   try {
     const outcome = await train(engine, state, cohort, {
-      files: nodeFiles, folder, volumes,
+      files: nodeFiles, folder, volumes, ...(targets && { targets }),
       onStep: ({ globalStep, stage, step, losses, volumesPerSecond, gpuBytes }) =>
         progress.update(globalStep, { stage: `${stage} ${step}/${state.config.stages[stage]!.steps}`, loss: losses.loss!, volumesPerSecond, gpuBytes }),
       onNote: (text) => progress.note(text),
@@ -186,11 +274,12 @@ async function finish(opened: OpenedEngine, state: RunState, session: CohortSess
   const warnings = config.phantom ? ['The scans are phantoms: drawn by this software, not taken of people. The numbers say how the software works, not how well it reads chest CTs.'] : [];
   if (cohort.splitTooSmall) warnings.push('Too few patients to split: the figures below are of the scans that the model was trained on.');
   const test = labelled(cohort.splitTooSmall ? 'train' : 'test');
-  const validation = labelled(cohort.splitTooSmall ? 'train' : 'validation');
+  // Thresholds are never fitted on the scans that they are measured on.
+  const validation = cohort.splitTooSmall ? [] : labelled('validation');
   const evaluate = async (model: 'teacher' | 'student'): Promise<Evaluation | null> => {
     if (!state[model] || test.length === 0) return null;
     const options = { engine: opened.engine, model: state[model], tokenizer: state.tokenizer, volumes, shape: presets[settings.preset].grid.shape, batch: settings.batch, quality: model === 'teacher' ? null : settings.quality };
-    return evaluateSplit(await scoreScans(validation, options), await scoreScans(test, options), test, settings.seed, cohort.splitTooSmall ? 'the training scans' : 'the test split');
+    return evaluateSplit(await scoreScans(validation, options), await scoreScans(test, options), test.map(({ patientId }) => patientId), { seed: settings.seed }, cohort.splitTooSmall ? 'the training scans' : 'the test split');
   };
   const baseline = await evaluate('teacher');
   const evaluation = await evaluate('student');
@@ -209,8 +298,6 @@ async function finish(opened: OpenedEngine, state: RunState, session: CohortSess
 function summary({ metrics, intervals }: Evaluation): string {
   const { auroc, aurocLabels } = metrics.mean;
   if (auroc === null) return 'mean AUROC not measurable: no label has both classes';
-  const { mean } = intervals;
+  const { mean } = intervals.measures.auroc;
   return `mean AUROC ${auroc.toFixed(3)}${mean ? ` [${mean.low.toFixed(3)}, ${mean.high.toFixed(3)}] (95 % interval over patients)` : ''} over ${aurocLabels} labels`;
 }
-
-const print = (text: string): void => void process.stdout.write(`${text}\n`);

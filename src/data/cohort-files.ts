@@ -1,7 +1,8 @@
 /** Finding the scans and the tables of a cohort below a folder, and reading names. */
-import type { FileSystem } from './file-system.ts';
+import { isDicom, isDicomName, mayBeDicom } from './dicom/index.ts';
+import type { FileEntry, FileSystem } from './file-system.ts';
 
-const SCAN_ENDINGS = ['.nii.gz', '.nii', '.zip'] as const;
+const SCAN_ENDINGS = ['.nii.gz', '.nii', '.zip', '.npz'] as const;
 /** Deep enough for CT-RATE (dataset/train/train_1/train_1_a/…) inside a folder or two of one's own. */
 const MAX_DEPTH = 10;
 
@@ -10,9 +11,17 @@ export interface CohortFile {
   name: string;
 }
 
+/** A scan's file, or a folder that DICOM files lie in. */
+export interface CohortScanFile extends CohortFile {
+  /** For a DICOM folder: itself and the folders above it below the cohort's, the deepest first: any of them may name the scan. */
+  folders?: CohortFile[];
+}
+
 export interface CohortFiles {
-  scans: CohortFile[];
+  scans: CohortScanFile[];
   tables: CohortFile[];
+  /** Paths of tar archives. */
+  shards: string[];
 }
 
 /** File name without folder and without the ending of a scan or table: what scans and CSV rows are matched by. */
@@ -28,25 +37,41 @@ export function isScanName(name: string): boolean {
   return SCAN_ENDINGS.some((ending) => lower.endsWith(ending));
 }
 
-/** Every scan and CSV below the folder in path order; hidden files (macOS leaves `._name` beside each) are passed over. */
+/** Every scan, DICOM folder and CSV below the folder in path order; hidden files (macOS leaves `._name` beside each) are passed over. */
 export async function findCohortFiles(fs: FileSystem, root: string): Promise<CohortFiles> {
-  const found: CohortFiles = { scans: [], tables: [] };
-  await walk(fs, root, 0, found);
+  const found: CohortFiles = { scans: [], tables: [], shards: [] };
+  await walk(fs, root, [], found);
   const byPath = (a: CohortFile, b: CohortFile): number => (a.path < b.path ? -1 : a.path > b.path ? 1 : 0);
   found.scans.sort(byPath);
   found.tables.sort(byPath);
+  found.shards.sort();
   return found;
 }
 
-async function walk(fs: FileSystem, directory: string, depth: number, found: CohortFiles): Promise<void> {
-  if (depth > MAX_DEPTH) return;
-  for (const entry of await fs.list(directory)) {
-    if (entry.name.startsWith('.')) continue;
-    const path = fs.join(directory, entry.name);
-    if (entry.kind === 'directory') await walk(fs, path, depth + 1, found);
-    else if (isScanName(entry.name)) found.scans.push({ path, name: entry.name });
-    else if (entry.name.toLowerCase().endsWith('.csv')) found.tables.push({ path, name: entry.name });
+/** A file without an ending is looked into where it is no larger than this: a slice is half a megabyte. */
+const MAX_LOOK_BYTES = 2 ** 26;
+
+async function walk(fs: FileSystem, directory: string, folders: CohortFile[], found: CohortFiles): Promise<void> {
+  if (folders.length > MAX_DEPTH) return;
+  const entries = (await fs.list(directory)).filter(({ name }) => !name.startsWith('.'));
+  for (const { name, kind } of entries) {
+    const path = fs.join(directory, name);
+    if (kind === 'directory') await walk(fs, path, [{ path, name }, ...folders], found);
+    else if (isScanName(name)) found.scans.push({ path, name });
+    else if (name.toLowerCase().endsWith('.tar')) found.shards.push(path);
+    else if (name.toLowerCase().endsWith('.csv')) found.tables.push({ path, name });
   }
+  if (!(await holdsDicom(fs, directory, entries))) return;
+  const own = folders[0] ?? { path: directory, name: directory.split(/[\\/]/).filter(Boolean).pop() ?? directory };
+  found.scans.push({ ...own, folders });
+}
+
+/** By the names of its files; where they have no ending, by the first of them. */
+async function holdsDicom(fs: FileSystem, directory: string, entries: readonly FileEntry[]): Promise<boolean> {
+  const files = entries.filter(({ kind, name }) => kind === 'file' && mayBeDicom(name));
+  if (files.some(({ name }) => isDicomName(name))) return true;
+  const bare = files.find(({ bytes }) => bytes <= MAX_LOOK_BYTES);
+  return bare !== undefined && isDicom(await fs.readFile(fs.join(directory, bare.name)));
 }
 
 export interface CtRateName {

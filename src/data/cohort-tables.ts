@@ -5,7 +5,7 @@
 import { scanId } from './cohort-files.ts';
 import { findColumn, listColumns, requireColumn } from './csv.ts';
 import type { CsvTable } from './csv.ts';
-import { LABELS } from './labels.ts';
+import { LABELS, UNLABELLED } from './labels.ts';
 
 export interface ReportRow {
   text: string;
@@ -17,10 +17,10 @@ export interface LabelRow {
   patientId: string | null;
 }
 
-const VOLUME_COLUMNS = ['VolumeName', 'Volume', 'FileName', 'File', 'Scan', 'AccessionNo'];
+export const VOLUME_COLUMNS = ['VolumeName', 'Volume', 'FileName', 'File', 'Scan', 'AccessionNo', 'NoteAcc_DEID', 'VolumeAcc_DEID'];
 const FINDINGS_COLUMNS = ['Findings_EN', 'Findings', 'report_text', 'Report', 'Text'];
 const IMPRESSION_COLUMNS = ['Impressions_EN', 'Impression_EN', 'Impressions', 'Impression'];
-const PATIENT_COLUMNS = ['PatientID', 'Patient_ID', 'Patient'];
+export const PATIENT_COLUMNS = ['PatientID', 'Patient_ID', 'Patient', 'MRN_DEID'];
 /** CT-RATE writes this where a section of the report is empty; it is no finding. */
 const EMPTY_SECTION = /^not given\.?$/i;
 
@@ -58,28 +58,37 @@ export function readReports(table: CsvTable, problems: string[]): Map<string, Re
 }
 
 /**
- * Labels by scan id in the order of LABELS. A row with a cell that is neither 0 nor 1 is left out and named in `problems`.
- * @throws naming the missing columns and those found.
+ * Labels by scan id in the order of LABELS. A label without a column, or an empty cell, is UNLABELLED; a row with another cell than 0
+ * or 1 is left out. Both are named in `problems`.
+ * @throws where no column is a label, naming those found.
  */
 export function readLabels(table: CsvTable, problems: string[]): Map<string, LabelRow> {
   const volume = requireColumn(table, 'scan', ...VOLUME_COLUMNS);
   const columns = LABELS.map((label) => findColumn(table, label));
   const missing = LABELS.filter((_, index) => columns[index]! < 0);
-  if (missing.length > 0) {
-    throw new Error(`readCsv: ${table.name}: the 18 label columns of CT-RATE are needed, missing ${missing.map((label) => `'${label}'`).join(', ')}; found ${listColumns(table)}`);
+  if (missing.length === LABELS.length) {
+    throw new Error(`readCsv: ${table.name}: label columns under CT-RATE's names are needed ('${LABELS[0]}', '${LABELS[1]}', …; --columns names others), found ${listColumns(table)}`);
   }
+  if (missing.length > 0) problems.push(`${table.name}: no column for ${missing.length} of the 18 labels, not evaluated: ${missing.join(', ')}`);
   const patient = findColumn(table, ...PATIENT_COLUMNS);
   const rows = new Map<string, LabelRow>();
   const unreadable: string[] = [];
   for (const row of table.rows) {
     const id = scanId(row[volume]!);
-    const values = columns.map((column) => parseLabel(row[column]!));
+    const values = columns.map((column) => (column < 0 || row[column]!.trim() === '' ? UNLABELLED : parseLabel(row[column]!)));
     const bad = values.indexOf(null);
     if (bad >= 0) unreadable.push(`${id} (${LABELS[bad]}: '${row[columns[bad]!]!.slice(0, 20)}')`);
     else rows.set(id, { labels: Uint8Array.from(values as number[]), patientId: cell(row, patient) });
   }
   if (unreadable.length > 0) problems.push(`${table.name}: labels must be 0 or 1; rows left out (${unreadable.length}): ${firstFew(unreadable)}`);
   return rows;
+}
+
+/** Patients by scan id, of any table that names both. */
+export function readPatients(table: CsvTable): Map<string, string> {
+  const [volume, patient] = [findColumn(table, ...VOLUME_COLUMNS), findColumn(table, ...PATIENT_COLUMNS)];
+  if (volume < 0 || patient < 0) return new Map();
+  return new Map(table.rows.flatMap((row) => (row[patient]!.trim() === '' ? [] : [[scanId(row[volume]!), row[patient]!.trim()]])));
 }
 
 /** The first few names and how many more there are. */

@@ -9,12 +9,21 @@ export interface CsvTable {
   rows: string[][];
 }
 
-/** @throws `readCsv: name: …` with the line where quotes or the number of fields are wrong, or where there is no header. */
-export function readCsv(content: Uint8Array | string, name: string): CsvTable {
+/**
+ * @param pick which columns to keep, told by the header (null: all): a table of thousands of columns is then never held whole.
+ * @throws `readCsv: name: …` with the line where quotes or the number of fields are wrong, or where there is no header.
+ */
+export function readCsv(content: Uint8Array | string, name: string, pick?: (columns: string[]) => number[] | null): CsvTable {
   const text = typeof content === 'string' ? content : decodeUtf8(content, name);
   let rows: string[][];
   try {
-    rows = parse(text, { bom: true, skip_empty_lines: true, relax_quotes: true, delimiter: sniff(text) });
+    let kept: number[] | null | undefined;
+    const onRecord = (record: string[]): string[] => {
+      // The first record is the header.
+      if (kept === undefined) kept = pick?.(record.map((column) => column.trim())) ?? null;
+      return kept ? kept.map((at) => record[at]!) : record;
+    };
+    rows = parse(text, { ...(pick && { on_record: onRecord }), bom: true, skip_empty_lines: true, relax_quotes: true, delimiter: sniff(text) });
   } catch (cause) {
     throw new Error(`readCsv: ${name}: ${(cause as Error).message}`, { cause });
   }
@@ -57,4 +66,10 @@ export function requireColumn(table: CsvTable, use: string, ...names: string[]):
 
 export function listColumns(table: CsvTable): string {
   return table.columns.length === 0 ? 'none' : table.columns.map((column) => `'${column.slice(0, 60)}'`).slice(0, 30).join(', ');
+}
+
+/** RFC 4180 with line feeds; what `readCsv` reads again. */
+export function formatCsv(rows: readonly (readonly (string | number)[])[]): string {
+  const field = (value: string): string => (/[",\n\r]/.test(value) ? `"${value.replaceAll('"', '""')}"` : value);
+  return `${rows.map((row) => row.map((value) => field(String(value))).join(',')).join('\n')}\n`;
 }

@@ -12,6 +12,8 @@ export interface FileEntry {
 export interface FileSystem {
   /** The whole file. Throws naming the path where it is missing or unreadable. */
   readFile(path: string): Promise<Uint8Array>;
+  /** Bytes from `offset` on, fewer at the end of the file. Without it, readers of large archives read the whole file. */
+  readPart?(path: string, offset: number, bytes: number): Promise<Uint8Array>;
   /** Atomic: a reader sees the old bytes or the new ones, never half of them. */
   writeFile(path: string, bytes: Uint8Array): Promise<void>;
   /** Adds text to the end of a file, making the file where it is missing. */

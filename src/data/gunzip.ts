@@ -3,9 +3,10 @@
  * without end. Synchronous, through fflate: the same in Node and in browsers.
  */
 import { Gunzip } from 'fflate';
+import { crc32 } from './crc32.ts';
 
 /** Deflate cannot expand further than this (258 bytes from a 2-bit match): a larger promise is a lie or a truncated file. */
-const MAX_DEFLATE_RATIO = 1032;
+export const MAX_DEFLATE_RATIO = 1032;
 /** Compressed bytes handed over at a time: bounds what a bomb inflates before it is noticed to 64 MiB. */
 const INPUT_CHUNK = 65536;
 
@@ -101,16 +102,4 @@ function checkCrc(bytes: Uint8Array, output: Uint8Array, where: string): void {
   if (view.getUint32(bytes.length - 4, true) !== output.length) return;
   if (view.getUint32(bytes.length - 8, true) === crc32(output)) return;
   throw new Error(`${where}: the gzip is damaged (its CRC-32 does not match its content); copy or download the file again`);
-}
-
-const CRC_TABLE = Int32Array.from({ length: 256 }, (_, byte) => {
-  let value = byte;
-  for (let bit = 0; bit < 8; bit++) value = value & 1 ? (value >>> 1) ^ 0xedb88320 : value >>> 1;
-  return value;
-});
-
-function crc32(bytes: Uint8Array): number {
-  let crc = -1;
-  for (let i = 0; i < bytes.length; i++) crc = CRC_TABLE[(crc ^ bytes[i]!) & 255]! ^ (crc >>> 8);
-  return ~crc >>> 0;
 }

@@ -5,7 +5,7 @@
 
 /** No tissue and no air is below this; scanners pad the corners with -2000, -2048, -3024 or -8192. */
 const LOWEST_REAL_HU = -1500;
-const PADDING_REPLACEMENT_HU = -1024;
+export const PADDING_REPLACEMENT_HU = -1024;
 const NAN_REPLACEMENT_HU = -1000;
 const MAX_NAN_FRACTION = 0.01;
 /** Soft tissue and bone start here; a CT of a body holds some of it. */

@@ -5,17 +5,18 @@
  * [O] MODEL §4: per axial slice, 8-bit grey = (HU + 1000)·255/2000, baseline, quality 75 unless said otherwise. The paper's
  * own quality and window are not public.
  */
-import { strFromU8, strToU8, unzipSync, zipSync } from 'fflate';
+import { strFromU8, strToU8, zipSync } from 'fflate';
 import { checkQuality, decodeGreyJpeg, encodeGreyJpeg } from './jpeg-codec.ts';
 import type { InputGrid, Size3 } from './volume.ts';
 import { greyToValue, HU_WINDOW, valueToGrey, voxelCount } from './volume.ts';
+import { openZip } from './zip-archive.ts';
 
 export const DEFAULT_JPEG_QUALITY = 75;
 export const JPEG_VOLUME_FORMAT = 'ct-lite-jpeg-volume';
 export const JPEG_VOLUME_VERSION = 1;
 /** D towards Superior, Y towards Posterior, X towards Left. */
 const ORIENTATION = 'SPL';
-const DESCRIPTION_FILE = 'volume.json';
+export const DESCRIPTION_FILE = 'volume.json';
 const SLICE_NAME = /^\d{3,4}\.jpg$/;
 
 const MAX_SIDE = 2048;
@@ -148,35 +149,22 @@ async function decodeSlices(slice: (index: number) => Uint8Array, shape: Size3, 
   return grey;
 }
 
+/** Checks every name and size before any entry is unpacked. */
 function unzip(zip: Uint8Array, where: string): Record<string, Uint8Array> {
+  const files: Record<string, Uint8Array> = Object.create(null) as Record<string, Uint8Array>;
+  const entries = openZip(zip, where, { entries: MAX_ENTRIES, entryBytes: MAX_SIDE * MAX_SIDE * MAX_BYTES_PER_PIXEL });
   const seen = new Set<string>();
-  const refuse = (reason: string): never => {
-    throw new RefusedEntry(`${where}: ${reason}`);
-  };
-  try {
-    return unzipSync(zip, {
-      // Called with the directory's word for each entry, before any of it is unpacked.
-      filter: ({ name, originalSize }) => {
-        if (name !== DESCRIPTION_FILE && !SLICE_NAME.test(name)) {
-          refuse(`a JPEG volume holds ${DESCRIPTION_FILE} and 000.jpg … only, got the entry '${name.slice(0, 80)}'; make the JPEG volume again`);
-        }
-        if (seen.has(name)) refuse(`the entry ${name} is there twice`);
-        seen.add(name);
-        if (seen.size > MAX_ENTRIES) refuse(`at most ${MAX_ENTRIES} entries, got more`);
-        const limit = name === DESCRIPTION_FILE ? MAX_DESCRIPTION_BYTES : MAX_SIDE * MAX_SIDE * MAX_BYTES_PER_PIXEL;
-        if (originalSize > limit) refuse(`${name} says it has ${originalSize} bytes, at most ${limit} are read`);
-        // A stored entry cannot be larger than the archive; a deflated one not more than deflate's ratio allows.
-        if (originalSize > zip.length * 1032) refuse(`${name} says it has ${originalSize} bytes, more than the ZIP can hold`);
-        return true;
-      },
-    });
-  } catch (cause) {
-    if (cause instanceof RefusedEntry) throw new Error(cause.message);
-    throw new Error(`${where}: not a readable ZIP (${(cause as Error).message}); copy the file again or make it with 'ct-lite prepare'`, { cause });
+  for (const { name, bytes } of entries) {
+    if (name !== DESCRIPTION_FILE && !SLICE_NAME.test(name)) {
+      throw new Error(`${where}: a JPEG volume holds ${DESCRIPTION_FILE} and 000.jpg … only, got the entry '${name.slice(0, 80)}'; make the JPEG volume again`);
+    }
+    if (seen.has(name)) throw new Error(`${where}: the entry ${name} is there twice`);
+    seen.add(name);
+    if (name === DESCRIPTION_FILE && bytes > MAX_DESCRIPTION_BYTES) throw new Error(`${where}: ${name} says it has ${bytes} bytes, at most ${MAX_DESCRIPTION_BYTES} are read`);
   }
+  for (const entry of entries) files[entry.name] = entry.read();
+  return files;
 }
-
-class RefusedEntry extends Error {}
 
 function parseDescription(bytes: Uint8Array | undefined, where: string): JpegVolumeDescription {
   if (!bytes) throw new Error(`${where}: the ZIP has no ${DESCRIPTION_FILE}: it is not a JPEG volume; make one with 'ct-lite prepare'`);

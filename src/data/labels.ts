@@ -23,6 +23,9 @@ export const LABELS = [
   'Interlobular septal thickening',
 ] as const;
 
+/** In a truth array: nobody said whether the finding is present (a cohort without that label). Such scans are left out of that label. */
+export const UNLABELLED = 255;
+
 export type Label = (typeof LABELS)[number];
 
 /** The pair of sentences whose two logits give a label's probability (softmax over the two; MODEL §1.6). */

@@ -13,6 +13,7 @@ import { orient, orientedShape, planAxes } from './orientation.ts';
 import type { AxisPlan, Matrix3 } from './orientation.ts';
 import type { CtVolume, Size3 } from './volume.ts';
 import { voxelCount } from './volume.ts';
+import { checkPlan, MAX_VOXELS } from './volume-limits.ts';
 
 type Header = NIFTI1 | NIFTI2;
 
@@ -20,11 +21,6 @@ const HEADER_BYTES = { 1: 348, 2: 540 } as const;
 /** Four bytes of extension flags follow the header; voxels start after them at the earliest. */
 const FLAG_BYTES = 4;
 const HEAD_BYTES = HEADER_BYTES[2] + FLAG_BYTES;
-/** 2 GiB of float32: 1024 × 1024 × 512. */
-const MAX_VOXELS = 2 ** 29;
-const MIN_SPACING_MM = 0.05;
-const MAX_SPACING_MM = 50;
-const OBLIQUE_WARNING_DEGREES = 10;
 /** Relative difference between the affine's spacing and pixdim that is more than rounding. */
 const SPACING_DISAGREEMENT = 0.01;
 const METRES_TO_MM = 1000;
@@ -200,18 +196,11 @@ function planGeometry(header: Header, file: Uint8Array, where: string, warnings:
   }
   const affine = readAffine(header, file, warnings);
   const plan = planAxes(affine.map((row) => row.map((value) => value * toMm)) as Matrix3, where);
-  if (plan.spacingMm.some((size) => size < MIN_SPACING_MM || size > MAX_SPACING_MM)) {
-    throw new Error(
-      `${where}: spacing must be ${MIN_SPACING_MM} to ${MAX_SPACING_MM} mm, got [${plan.spacingMm.map(round).join(', ')}] along S, P, L; re-export the scan with its spacing`,
-    );
-  }
+  checkPlan(plan, where, warnings);
   plan.fileAxis.forEach((axis, i) => {
     if (Math.abs(plan.spacingMm[i]! - pixdim[axis]!) <= SPACING_DISAGREEMENT * plan.spacingMm[i]!) return;
     warnings.push(`spacing ${round(plan.spacingMm[i]!)} mm of the affine differs from pixdim's ${round(pixdim[axis]!)} mm; the affine's is used`);
   });
-  if (plan.obliqueDegrees > OBLIQUE_WARNING_DEGREES) {
-    warnings.push(`the scan lies ${Math.round(plan.obliqueDegrees)} degrees off the body's axes; the nearest axes are used, without rotation`);
-  }
   return plan;
 }
 

@@ -96,3 +96,22 @@ export function orient(
   }
   return out;
 }
+
+/** Where a file's voxels (i, j, k) go in [D, Y, X] order: index = start + i·step[0] + j·step[1] + k·step[2]. */
+export interface Placement {
+  start: number;
+  step: Size3;
+}
+
+/** For a file that comes slice by slice; `orient` is for one that is there as a whole. */
+export function placement(plan: AxisPlan, fileShape: Size3): Placement {
+  const [, height, width] = orientedShape(plan, fileShape);
+  const stride: Size3 = [height * width, width, 1];
+  const step: Size3 = [0, 0, 0];
+  let start = 0;
+  plan.fileAxis.forEach((axis, house) => {
+    step[axis] = plan.flipped[house] ? -stride[house]! : stride[house]!;
+    if (plan.flipped[house]) start += (fileShape[axis]! - 1) * stride[house]!;
+  });
+  return { start, step };
+}

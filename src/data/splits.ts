@@ -15,7 +15,7 @@ export function splitPatients(
 ): Map<string, Split> {
   const patients = [...new Set(patientIds)];
   const ranked = patients
-    .map((id) => ({ id, rank: hash(`${seed}:${id}`) }))
+    .map((id) => ({ id, rank: hashText(`${seed}:${id}`) }))
     .sort((a, b) => a.rank - b.rank || (a.id < b.id ? -1 : 1));
   const share = (fraction: number): number => (fraction > 0 ? Math.max(1, Math.round(fraction * patients.length)) : 0);
   const test = share(fractions.test);
@@ -25,11 +25,11 @@ export function splitPatients(
 
 /** Short stable id of a text, for grouping equal reports. */
 export function textId(text: string): string {
-  return `${hash(text).toString(36)}-${hash(`${text}#`).toString(36)}`;
+  return `${hashText(text).toString(36)}-${hashText(`${text}#`).toString(36)}`;
 }
 
 /** 32-bit FNV-1a over UTF-16 code units with a final mix, so that ids that differ in one digit do not rank side by side. */
-function hash(text: string): number {
+export function hashText(text: string): number {
   let value = 0x811c9dc5;
   for (let i = 0; i < text.length; i++) value = Math.imul(value ^ text.charCodeAt(i), 0x01000193);
   value = Math.imul(value ^ (value >>> 16), 0x85ebca6b);

@@ -1,6 +1,6 @@
 /**
  * BERT WordPiece over any `vocab.txt` or `tokenizer.json`, through `@huggingface/tokenizers`.
- * Source: Devlin et al. 2019; the settings are those of bert-base-uncased and of CXR-BERT (lower-cased, accents stripped,
+ * Source: Devlin et al. 2019; the default settings are those of bert-base-uncased and of CXR-BERT (lower-cased, accents stripped,
  * [PAD] [UNK] [CLS] [SEP] [MASK]).
  */
 import { Tokenizer as LibraryTokenizer } from '@huggingface/tokenizers';
@@ -8,6 +8,8 @@ import { Tokenizer as LibraryTokenizer } from '@huggingface/tokenizers';
 export const SPECIAL_TOKENS = { pad: '[PAD]', unknown: '[UNK]', cls: '[CLS]', sep: '[SEP]', mask: '[MASK]' } as const;
 /** BERT's own limit: a longer word becomes [UNK]. */
 const MAX_WORD_CHARACTERS = 100;
+/** Largest id that is believed: a foreign file may say anything, and tables are made of this length. */
+const MOST_TOKENS = 1_000_000;
 
 export interface TokenBatch {
   /** [batch, tokens] flat, padded with [PAD]. */
@@ -19,7 +21,19 @@ export interface TokenBatch {
   tokens: number;
 }
 
+/** How BERT splits a text before WordPiece. */
+export interface TokenizerSettings {
+  lowerCase: boolean;
+  /** null: as lowerCase, which is BERT's rule. */
+  stripAccents: boolean | null;
+  /** Whether each Chinese character is a word of its own. */
+  chineseCharacters: boolean;
+}
+
+export const DEFAULT_TOKENIZER_SETTINGS: TokenizerSettings = { lowerCase: true, stripAccents: null, chineseCharacters: true };
+
 export interface Tokenizer {
+  readonly settings: TokenizerSettings;
   readonly vocabularySize: number;
   readonly padId: number;
   readonly clsId: number;
@@ -35,11 +49,21 @@ export interface Tokenizer {
   toTokens(ids: ArrayLike<number>): string[];
 }
 
-export type TokenizerSource = { vocabTxt: string } | { tokenizerJson: string };
+export type TokenizerSource = { vocabTxt: string; settings?: TokenizerSettings } | { tokenizerJson: string };
 
-/** @throws where the vocabulary lacks a special token or holds one twice, or where the JSON is none of a tokenizer. */
+/**
+ * `vocabTxt` and `settings` of the result make the same tokenizer again, whatever it was loaded from.
+ * @throws where the vocabulary lacks a special token or holds one twice, or where the JSON is none of a BERT tokenizer.
+ */
 export function loadTokenizer(source: TokenizerSource): Tokenizer {
-  return wrap('vocabTxt' in source ? fromVocabulary(parseVocabulary(source.vocabTxt)) : fromJson(source.tokenizerJson));
+  const { vocab, settings } = 'vocabTxt' in source ? { vocab: numbered(parseVocabulary(source.vocabTxt)), settings: source.settings ?? DEFAULT_TOKENIZER_SETTINGS } : parseJson(source.tokenizerJson);
+  return wrap(makeLibraryTokenizer(vocab, settings), settings);
+}
+
+function numbered(tokens: readonly string[]): Record<string, number> {
+  const vocab = Object.create(null) as Record<string, number>;
+  tokens.forEach((token, id) => (vocab[token] = id));
+  return vocab;
 }
 
 function parseVocabulary(text: string): string[] {
@@ -64,16 +88,14 @@ function requireSpecialTokens(has: (token: string) => boolean, where: string): v
   throw new Error(`loadTokenizer: ${where}: a BERT vocabulary needs ${needed.join(' ')}, missing ${missing.join(' ')}; give the vocab.txt or tokenizer.json of a BERT model`);
 }
 
-function fromVocabulary(tokens: string[]): LibraryTokenizer {
-  const vocab: Record<string, number> = Object.create(null) as Record<string, number>;
-  tokens.forEach((token, id) => (vocab[token] = id));
+function makeLibraryTokenizer(vocab: Record<string, number>, { lowerCase, stripAccents, chineseCharacters }: TokenizerSettings): LibraryTokenizer {
   const special = (token: string) => ({ id: token, ids: [vocab[token]!], tokens: [token] });
   const json = {
     version: '1.0',
     added_tokens: Object.values(SPECIAL_TOKENS)
       .filter((content) => content in vocab)
       .map((content) => ({ id: vocab[content]!, content, single_word: false, lstrip: false, rstrip: false, normalized: false, special: true })),
-    normalizer: { type: 'BertNormalizer', clean_text: true, handle_chinese_chars: true, strip_accents: null, lowercase: true },
+    normalizer: { type: 'BertNormalizer', clean_text: true, handle_chinese_chars: chineseCharacters, strip_accents: stripAccents, lowercase: lowerCase },
     pre_tokenizer: { type: 'BertPreTokenizer' },
     post_processor: {
       type: 'TemplateProcessing',
@@ -93,18 +115,34 @@ function fromVocabulary(tokens: string[]): LibraryTokenizer {
   return new LibraryTokenizer(json, { tokenizer_class: 'BertTokenizer' });
 }
 
-function fromJson(text: string): LibraryTokenizer {
-  let tokenizer: LibraryTokenizer;
+/** The parts of a tokenizer.json that differ between BERTs: the vocabulary with the added tokens, and the normaliser's settings. */
+function parseJson(text: string): { vocab: Record<string, number>; settings: TokenizerSettings } {
+  const remedy = 'give the tokenizer.json of a BERT model';
+  let json: TokenizerJson;
   try {
-    tokenizer = new LibraryTokenizer(JSON.parse(text) as object, {});
+    json = JSON.parse(text) as TokenizerJson;
+    if (typeof json?.model?.vocab !== 'object') throw new Error('it has no model.vocab');
   } catch (cause) {
-    throw new Error(`loadTokenizer: tokenizer.json is not one (${(cause as Error).message}); give the tokenizer.json of a BERT model`, { cause });
+    throw new Error(`loadTokenizer: tokenizer.json is not one (${(cause as Error).message}); ${remedy}`, { cause });
   }
-  requireSpecialTokens((token) => tokenizer.token_to_id(token) !== undefined, 'tokenizer.json');
-  return tokenizer;
+  const { model, normalizer, added_tokens: added = [] } = json;
+  if (model.type !== 'WordPiece') throw new Error(`loadTokenizer: tokenizer.json: its model must be WordPiece, got ${String(model.type)}; ${remedy}`);
+  if (normalizer && normalizer.type !== 'BertNormalizer') throw new Error(`loadTokenizer: tokenizer.json: its normalizer must be BertNormalizer, got ${String(normalizer.type)}; ${remedy}`);
+  const vocab = Object.assign(Object.create(null) as Record<string, number>, model.vocab, Object.fromEntries(added.map(({ content, id }) => [content, id])));
+  const stray = Object.entries(vocab).find(([, id]) => !Number.isSafeInteger(id) || id < 0 || id > MOST_TOKENS);
+  if (stray) throw new Error(`loadTokenizer: tokenizer.json: ids must be whole numbers from 0 to ${MOST_TOKENS}, got ${String(stray[1])} for '${stray[0]}'; ${remedy}`);
+  requireSpecialTokens((token) => token in vocab, 'tokenizer.json');
+  const { lowercase = true, strip_accents: stripAccents = null, handle_chinese_chars: chineseCharacters = true } = normalizer ?? {};
+  return { vocab, settings: { lowerCase: lowercase, stripAccents, chineseCharacters } };
 }
 
-function wrap(library: LibraryTokenizer): Tokenizer {
+interface TokenizerJson {
+  model: { type?: string; vocab: Record<string, number> };
+  normalizer?: { type?: string; lowercase?: boolean; strip_accents?: boolean | null; handle_chinese_chars?: boolean } | null;
+  added_tokens?: { content: string; id: number }[];
+}
+
+function wrap(library: LibraryTokenizer, settings: TokenizerSettings): Tokenizer {
   const id = (token: string): number => library.token_to_id(token)!;
   const [padId, clsId, sepId, unknownId] = [id(SPECIAL_TOKENS.pad), id(SPECIAL_TOKENS.cls), id(SPECIAL_TOKENS.sep), id(SPECIAL_TOKENS.unknown)];
   const vocabulary = library.get_vocab(true);
@@ -122,6 +160,7 @@ function wrap(library: LibraryTokenizer): Tokenizer {
   };
 
   return {
+    settings,
     vocabularySize,
     padId,
     clsId,

@@ -1,6 +1,7 @@
 import { BufferPool, GPUBufferUsageFlags, mebibytes, type PoolBuffer, type PoolStats } from './buffers.ts';
 import { check, DeviceLostError, EngineError, OutOfMemoryError } from './errors.ts';
 import { packParams, type Kernel, type Params } from './kernel.ts';
+import { BINDING_ALIGNMENT, checkLimits } from './limits.ts';
 import { PipelineCache, type CompiledKernel } from './pipelines.ts';
 import { Profiler, type KernelTime } from './profile.ts';
 
@@ -21,8 +22,9 @@ export interface BufferView {
 }
 
 const dispatchesPerBatch = 128;
-const uniformAlignment = 256; // WebGPU's default minUniformBufferOffsetAlignment
-const storageAlignment = 256; // and minStorageBufferOffsetAlignment
+const uniformAlignment = BINDING_ALIGNMENT;
+/** Where a view that a kernel binds may start. In bytes. */
+export const storageAlignment = BINDING_ALIGNMENT;
 const maxCachedBindGroups = 8192;
 const wantedFeatures: readonly GPUFeatureName[] = ['shader-f16', 'subgroups', 'timestamp-query'];
 
@@ -61,10 +63,13 @@ export class Device {
 
   /**
    * Opens a device on an adapter with the largest buffers and bindings it offers, and `shader-f16`, `subgroups` and
-   * `timestamp-query` where it has them. Throws EngineError where the adapter gives no device.
+   * `timestamp-query` where it has them. Throws EngineError where the adapter lacks a limit that the kernels need, or gives no
+   * device.
    */
   static async open(adapter: GPUAdapter, options: DeviceOptions = {}): Promise<Device> {
-    const { limits } = adapter;
+    const { limits, info } = adapter;
+    const name = info.description || info.device || info.vendor || 'unnamed adapter';
+    checkLimits(adapter, name);
     const requiredLimits: Record<string, number> = {
       maxBufferSize: limits.maxBufferSize,
       maxStorageBufferBindingSize: limits.maxStorageBufferBindingSize,
@@ -81,10 +86,9 @@ export class Device {
         requiredFeatures: wantedFeatures.filter((feature) => adapter.features.has(feature)),
       });
     } catch (cause) {
-      throw new EngineError('Device.open', `the adapter "${adapter.info.description || adapter.info.device}" gives no device: ${String(cause)}`, { cause });
+      throw new EngineError('Device.open', `the adapter "${name}" gives no device: ${String(cause)}; choose another adapter, or update its driver`, { cause });
     }
-    checkLimits(gpu.limits);
-    return new Device(gpu, adapter.info, options);
+    return new Device(gpu, info, options);
   }
 
   private constructor(gpu: GPUDevice, adapterInfo: GPUAdapterInfo, options: DeviceOptions) {
@@ -158,43 +162,22 @@ export class Device {
   }
 
   /**
-   * Records one dispatch of `kernel`. `bindings` holds a view for each input and output by name. Splits into slabs where a
-   * binding is larger than the device's limit and the kernel says how; throws EngineError where it does not.
+   * Records one dispatch of `kernel`. `bindings` holds a view for each input and output by name. Throws OutOfMemoryError where one is
+   * larger than `bindingLimit`: ops go through autograd's `runPieces`, which cuts such dispatches.
    */
   run(kernel: Kernel, bindings: Record<string, BufferView>, params: Params = {}, constants?: Record<string, number>): void {
     this.throwIfLost();
     const names = [...kernel.inputs, ...kernel.outputs];
     for (const name of names) check(bindings[name] !== undefined, kernel.label, () => `binding "${name}" is missing`);
     for (const name of Object.keys(bindings)) check(names.includes(name), kernel.label, () => `has no binding "${name}"`);
-    const oversized = names.some((name) => bindings[name]!.bytes > this.bindingLimit);
-    if (oversized) this.runInSlabs(kernel, names, bindings, params, constants);
-    else this.dispatch(kernel, names, bindings, params, constants);
-  }
-
-  private runInSlabs(kernel: Kernel, names: string[], bindings: Record<string, BufferView>, params: Params, constants?: Record<string, number>): void {
-    const { slab } = kernel;
-    const whole = names.filter((name) => !slab?.bindings.includes(name) && bindings[name]!.bytes > this.bindingLimit);
-    if (!slab || whole.length) {
-      const name = whole[0]!;
+    const large = names.find((name) => bindings[name]!.bytes > this.bindingLimit);
+    if (large) {
       throw new OutOfMemoryError(
         `${this.currentOp} (${kernel.label})`,
-        `binding "${name}" has ${mebibytes(bindings[name]!.bytes)}, the adapter binds at most ${mebibytes(this.bindingLimit)} and this operand cannot be split; use a smaller batch or preset`,
+        `binding "${large}" has ${mebibytes(bindings[large]!.bytes)}, the adapter binds at most ${mebibytes(this.bindingLimit)} and this operand cannot be split; use a smaller batch or preset`,
       );
     }
-    const rows = params[slab.param] as number;
-    const rowBytes = Math.max(...slab.bindings.map((name) => bindings[name]!.bytes / rows));
-    const unit = storageAlignment / 4; // rows times 4 bytes: every slab starts at an aligned offset
-    const rowsPerSlab = Math.floor(this.bindingLimit / rowBytes / unit) * unit;
-    check(rowsPerSlab > 0, kernel.label, () => `${unit} rows of ${mebibytes(rowBytes)} exceed the binding limit of ${mebibytes(this.bindingLimit)}`);
-    for (let first = 0; first < rows; first += rowsPerSlab) {
-      const count = Math.min(rowsPerSlab, rows - first);
-      const part = { ...bindings };
-      for (const name of slab.bindings) {
-        const view = bindings[name]!;
-        part[name] = { buffer: view.buffer, offset: view.offset + (view.bytes / rows) * first, bytes: (view.bytes / rows) * count };
-      }
-      this.dispatch(kernel, names, part, { ...params, [slab.param]: count }, constants);
-    }
+    this.dispatch(kernel, names, bindings, params, constants);
   }
 
   private dispatch(kernel: Kernel, names: string[], bindings: Record<string, BufferView>, params: Params, constants?: Record<string, number>): void {
@@ -344,13 +327,5 @@ export class Device {
         return error;
       });
     this.failures.add(settled);
-  }
-}
-
-function checkLimits(limits: GPUSupportedLimits): void {
-  const needed: Partial<Record<keyof GPUSupportedLimits, number>> = { maxStorageBuffersPerShaderStage: 8, maxComputeInvocationsPerWorkgroup: 256, maxComputeWorkgroupSizeX: 256 };
-  for (const [name, least] of Object.entries(needed)) {
-    const offered = limits[name as keyof GPUSupportedLimits] as number;
-    check(offered >= least, 'Device.open', () => `needs ${name} of at least ${least}, the adapter offers ${offered}; choose another adapter`);
   }
 }

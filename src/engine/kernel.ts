@@ -25,13 +25,41 @@ export interface KernelSpec {
   constants?: Readonly<Record<string, number>>;
   /** Flat number of workgroups. */
   workgroups: (params: Record<string, number>, constants: Record<string, number>) => number;
-  /**
-   * How to split a dispatch whose bindings exceed the device's binding limit: `param` counts rows, and each listed binding is
-   * row-major with that many rows. Bindings not listed are bound whole. Without it an oversized binding is an error.
-   */
+  /** The simplest way to cut a dispatch into pieces (see `split`): `param` counts rows, each listed binding has that many of them. */
   slab?: { param: string; bindings: readonly string[] };
+  /**
+   * The axes along which a dispatch whose bindings exceed the device's binding limit can be cut into pieces, best first. Which one is
+   * taken follows from the sizes; a piece that is still too large is cut again. Without an axis an oversized binding is an error.
+   */
+  split?: (params: Record<string, number>) => readonly SplitAxis[];
   /** Device features without which the kernel does not compile. */
   features?: readonly GPUFeatureName[];
+}
+
+/** One axis along which pieces of a dispatch do not depend on each other, or only by a sum. */
+export interface SplitAxis {
+  extent: number;
+  /** Pieces start at multiples of it. Default 1. */
+  unit?: number;
+  /** Where the axis lies in each binding that has it. The others are bound whole. */
+  bindings: Readonly<Record<string, AxisLayout>>;
+  /** The params of the piece of `count` positions from `first` on that differ from those of the whole. */
+  params: (first: number, count: number) => Params;
+  /** Outputs without the axis that every piece computes anew: they are added up in the order of the pieces. */
+  sums?: readonly string[];
+}
+
+/**
+ * A binding is row-major [outer, extent, inner]. Give `outer`, or `inner` in elements of 4 bytes; the other follows from the binding's
+ * size. Default: outer 1. A binding of one element stands for an operand that is absent, and is bound as it is.
+ */
+export interface AxisLayout {
+  outer?: number;
+  inner?: number;
+  /** Positions in this binding, where not the axis's own. */
+  extent?: number;
+  /** First position and number of those that a piece needs (outputs: has), where not the piece's own. Outputs must not overlap. */
+  window?: (first: number, count: number) => readonly [first: number, count: number];
 }
 
 export interface Kernel extends KernelSpec {

@@ -5,7 +5,8 @@ import { mergeHeads, splitHeads } from './layers/transformer-block.ts';
 import { Module, type Initializer } from './module.ts';
 import type { TextConfig } from './presets.ts';
 
-const bertEps = 1e-12; // layer_norm_eps of BERT's configuration
+/** BERT's own layer_norm_eps and type_vocab_size, where a configuration does not say. */
+export const bertDefaults = { normEps: 1e-12, tokenTypes: 2 } as const;
 const initializerRange = 0.02; // BERT's initializer_range
 const masked = -1e9; // added to the logits of padding
 
@@ -29,19 +30,20 @@ class BertLayer extends Module {
   readonly outputNorm: LayerNorm;
   readonly #heads: number;
 
-  constructor(init: Initializer, { width, heads, feedForward }: TextConfig, deviation: number) {
+  constructor(init: Initializer, { width, heads, feedForward, normEps = bertDefaults.normEps }: TextConfig, deviation: number) {
     super();
     this.query = new Linear(init, width, width, deviation);
     this.key = new Linear(init, width, width, deviation);
     this.value = new Linear(init, width, width, deviation);
     this.attentionOutput = new Linear(init, width, width, deviation);
-    this.attentionNorm = new LayerNorm(init, width, bertEps);
+    this.attentionNorm = new LayerNorm(init, width, normEps);
     this.intermediate = new Linear(init, width, feedForward, deviation);
     this.output = new Linear(init, feedForward, width, deviation);
-    this.outputNorm = new LayerNorm(init, width, bertEps);
+    this.outputNorm = new LayerNorm(init, width, normEps);
     this.#heads = heads;
   }
 
+  /** x [B, T, width], mask [B, 1, 1, T] added to the scores → [B, T, width]. */
   forward(x: Tensor, mask: Tensor): Tensor {
     return x.engine.scope(() => {
       const [q, k, v] = [this.query, this.key, this.value].map((projection) => splitHeads(projection.forward(x), this.#heads)) as [Tensor, Tensor, Tensor];
@@ -68,8 +70,8 @@ export class Bert extends Module {
     this.#config = config;
     this.wordEmbeddings = init.normal([vocabularySize, config.width], initializerRange);
     this.positionEmbeddings = init.normal([config.maxPositions, config.width], initializerRange);
-    this.tokenTypeEmbeddings = init.normal([2, config.width], initializerRange);
-    this.embeddingsNorm = new LayerNorm(init, config.width, bertEps);
+    this.tokenTypeEmbeddings = init.normal([config.tokenTypes ?? bertDefaults.tokenTypes, config.width], initializerRange);
+    this.embeddingsNorm = new LayerNorm(init, config.width, config.normEps ?? bertDefaults.normEps);
     this.layers = Array.from({ length: config.layers }, () => new BertLayer(init, config, deviation));
   }
 
@@ -82,9 +84,15 @@ export class Bert extends Module {
   }
 
   /** → [B, width]. Throws when the texts are longer than `maxPositions`. */
-  forward({ ids, lengths, batch, tokens }: TextBatch): Tensor {
+  forward(texts: TextBatch): Tensor {
     const { engine } = this.wordEmbeddings;
-    const { width, maxPositions } = this.#config;
+    return engine.scope(() => ops.reshape(ops.slice(this.hiddenStates(texts), { dim: 1, start: 0, end: 1 }), [texts.batch, this.width]));
+  }
+
+  /** The last hidden state of every token → [B, T, width]. Of padding it is what Hugging Face's has there, and means nothing. */
+  hiddenStates({ ids, lengths, batch, tokens }: TextBatch): Tensor {
+    const { engine } = this.wordEmbeddings;
+    const { maxPositions } = this.#config;
     if (tokens > maxPositions) throw new Error(`Bert: ${tokens} tokens exceed ${maxPositions} positions; truncate the texts`);
     return engine.scope(() => {
       const positions = Uint32Array.from({ length: tokens }, (_, t) => t);
@@ -92,11 +100,12 @@ export class Bert extends Module {
       let stream = this.embeddingsNorm.forward(ops.add(ops.embedding(this.wordEmbeddings, ids, [batch, tokens]), place));
       const mask = engine.tensor(paddingMask(lengths, batch, tokens), [batch, 1, 1, tokens]);
       for (const layer of this.layers) stream = layer.forward(stream, mask);
-      return ops.reshape(ops.slice(stream, { dim: 1, start: 0, end: 1 }), [batch, width]);
+      return stream;
     });
   }
 }
 
+/** [B, 1, 1, T], row by row: 0 over tokens, a large negative number over padding, whose weight is then exactly 0. */
 function paddingMask(lengths: ArrayLike<number>, batch: number, tokens: number): Float32Array<ArrayBuffer> {
   const mask = new Float32Array(batch * tokens);
   for (let row = 0; row < batch; row++) mask.fill(masked, row * tokens + lengths[row]!, (row + 1) * tokens);

@@ -1,17 +1,31 @@
-import { noGrad, ops, type Engine, type Tensor } from '../autograd/index.ts';
+import { noGrad, ops, Tensor, type Engine } from '../autograd/index.ts';
 import { Bert, type TextBatch } from './bert.ts';
 import { ConvStemViT, type EncoderOutput } from './encoder.ts';
 import { Linear } from './layers/linear.ts';
-import { Initializer, Module } from './module.ts';
-import type { HeadConfig, Preset } from './presets.ts';
+import { BlankInitializer, Initializer, Module } from './module.ts';
+import type { HeadConfig, Preset, TextConfig } from './presets.ts';
 import { makeProjection, type ProjectionHead } from './projection.ts';
 
 const initialLogScale = Math.log(10); // t' and b of SigLIP, MODEL §3
 
+/** A text tower that is not trained, behind whatever keeps what it gave. */
+export interface FrozenText {
+  readonly width: number;
+  /** Texts → features [B, width] without history, in the scope of the caller. */
+  forward(texts: TextBatch): Promise<Tensor>;
+}
+
 export interface CtLiteOptions {
   vocabularySize: number;
-  seed: number;
+  /** null leaves all parameters undefined, for a model that is read from a checkpoint. */
+  seed: number | null;
   head?: HeadConfig['kind'];
+  /** Rank of Block Tensor Train heads; default the preset's. */
+  headRank?: number;
+  /** Sizes of the text tower; default the preset's. */
+  textConfig?: TextConfig;
+  /** A tower that only reads: it is not among the model's parameters, may serve several models, and is the caller's to dispose. */
+  frozenText?: FrozenText | null;
   /** SigLIP's b: −10 for large batches, −ln(B−1) offered for small ones (MODEL §3). */
   logitBias?: number;
 }
@@ -19,21 +33,24 @@ export interface CtLiteOptions {
 /** Image and text towers with their projection heads, and SigLIP's scale and bias. */
 export class CtLite extends Module {
   readonly vision: ConvStemViT;
-  readonly text: Bert;
+  /** null where a frozen tower reads the texts. */
+  readonly text: Bert | null;
   readonly imageHead: ProjectionHead;
   readonly textHead: ProjectionHead;
   /** t' and b of SigLIP, [1] each. */
   readonly logScale: Tensor;
   readonly logitBias: Tensor;
+  readonly #frozenText: FrozenText | null;
 
-  constructor(engine: Engine, preset: Preset, { vocabularySize, seed, head, logitBias = -10 }: CtLiteOptions) {
+  constructor(engine: Engine, preset: Preset, { vocabularySize, seed, head, headRank, textConfig = preset.text, frozenText = null, logitBias = -10 }: CtLiteOptions) {
     super();
-    const init = new Initializer(engine, seed);
-    const headConfig = { ...preset.head, kind: head ?? preset.head.kind };
+    const init = seed === null ? new BlankInitializer(engine) : new Initializer(engine, seed);
+    const headConfig = { ...preset.head, kind: head ?? preset.head.kind, rank: headRank ?? preset.head.rank };
     this.vision = new ConvStemViT(init, preset.encoder);
-    this.text = new Bert(init, preset.text, vocabularySize);
+    this.text = frozenText ? null : new Bert(init, textConfig, vocabularySize);
+    this.#frozenText = frozenText;
     this.imageHead = makeProjection(init, preset.encoder.width, headConfig);
-    this.textHead = makeProjection(init, preset.text.width, headConfig);
+    this.textHead = makeProjection(init, (this.text ?? frozenText!).width, headConfig);
     this.logScale = init.constant([1], initialLogScale);
     this.logitBias = init.constant([1], logitBias);
   }
@@ -44,8 +61,15 @@ export class CtLite extends Module {
     return { ...output, embedding: this.imageHead.forward(output.pooled) };
   }
 
-  /** Texts → embeddings [B, latent], not yet normalised. */
-  encodeText(texts: TextBatch): Tensor {
+  /** What `encodeText` takes: the texts themselves, or, of a frozen tower, its features [B, width]. */
+  async readTexts(texts: TextBatch): Promise<TextBatch | Tensor> {
+    return this.#frozenText ? this.#frozenText.forward(texts) : texts;
+  }
+
+  /** Texts → embeddings [B, latent], not yet normalised. A model with a frozen tower takes what `readTexts` gave. */
+  encodeText(texts: TextBatch | Tensor): Tensor {
+    if (texts instanceof Tensor) return this.textHead.forward(texts);
+    if (!this.text) throw new Error('CtLite.encodeText: a model with a frozen text tower takes features, got texts; give it what readTexts gave');
     return this.textHead.forward(this.text.forward(texts));
   }
 

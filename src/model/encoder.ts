@@ -11,11 +11,14 @@ export interface EncoderOutput {
   taps: [Tap, Tap];
   /** [B, C], before the projection head. */
   pooled: Tensor;
+}
+
+export interface AttentionPooled extends EncoderOutput {
   /** Attention of the pooling [B, heads, N], a heat map over the token grid. */
   attention: Tensor;
 }
 
-/** What FAST and the trainer need of an image encoder; CT-CLIP's CTViT is to implement it too. */
+/** What FAST and the trainer need of an image encoder: of the student, and of CT-CLIP as a teacher (ct-clip-teacher.ts). */
 export interface VisionEncoder extends Module {
   /** Token grid [t, h, w]. */
   readonly grid: readonly [number, number, number];
@@ -133,7 +136,7 @@ export class ConvStemViT extends Module implements VisionEncoder {
     return this.#config.width;
   }
 
-  forward(x: Tensor): EncoderOutput {
+  forward(x: Tensor): AttentionPooled {
     const { width } = this;
     const [t, h, w] = this.#grid;
     const batch = x.shape[0]!;

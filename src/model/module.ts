@@ -2,6 +2,15 @@ import { uniformFloat64 } from 'pure-rand/distribution/uniformFloat64';
 import { xoroshiro128plus } from 'pure-rand/generator/xoroshiro128plus';
 import { Tensor, type Engine } from '../autograd/index.ts';
 
+/** A tensor of a module that is not trained: PyTorch's buffer. */
+export class Constant {
+  readonly tensor: Tensor;
+
+  constructor(tensor: Tensor) {
+    this.tensor = tensor;
+  }
+}
+
 /**
  * A part of a model. Its parameters are its tensor properties and those of its child modules (also in arrays), named by the
  * path of properties: `vision.spatial.0.qkv.weight`.
@@ -34,6 +43,7 @@ export abstract class Module {
       tensor.zeroGrad();
       tensor.dispose();
     }
+    disposeConstants(this);
   }
 }
 
@@ -43,6 +53,12 @@ function collect(value: unknown, path: string, found: Map<string, Tensor>): void
   else if (value instanceof Module) {
     for (const [name, child] of Object.entries(value)) collect(child, path ? `${path}.${name}` : name, found);
   }
+}
+
+function disposeConstants(value: unknown): void {
+  if (value instanceof Constant) value.tensor.dispose();
+  else if (Array.isArray(value)) value.forEach(disposeConstants);
+  else if (value instanceof Module) Object.values(value).forEach(disposeConstants);
 }
 
 /** Makes the parameters of a model, each from a seeded stream, so that the same seed gives the same model. */
@@ -69,10 +85,31 @@ export class Initializer {
   }
 
   constant(shape: readonly number[], value: number): Tensor {
-    return this.parameter(new Float32Array(shape.reduce((product, extent) => product * extent, 1)).fill(value), shape);
+    return this.engine.keep(this.engine.full(shape, value, { requiresGrad: true }));
   }
 
   private parameter(values: Float32Array<ArrayBuffer>, shape: readonly number[]): Tensor {
     return this.engine.keep(this.engine.tensor(values, shape, { requiresGrad: true }));
+  }
+}
+
+/** Makes parameters of undefined content, for a model whose weights are read from a file. */
+export class BlankInitializer extends Initializer {
+  /** Everything that was made so far: to dispose where the model cannot be finished. */
+  readonly made: Tensor[] = [];
+
+  constructor(engine: Engine) {
+    super(engine, 0);
+  }
+
+  override normal(shape: readonly number[]): Tensor {
+    const tensor = this.engine.keep(this.engine.empty(shape));
+    tensor.requiresGrad = true;
+    this.made.push(tensor);
+    return tensor;
+  }
+
+  override constant(shape: readonly number[]): Tensor {
+    return this.normal(shape);
   }
 }

@@ -25,6 +25,10 @@ export interface TextConfig {
   heads: number;
   feedForward: number;
   maxPositions: number;
+  /** Rows of the token-type table; BERT's 2 where not given. Every text is of type 0. */
+  tokenTypes?: number;
+  /** Epsilon of the LayerNorms; BERT's 1e-12 where not given. */
+  normEps?: number;
 }
 
 export interface HeadConfig {

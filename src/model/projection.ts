@@ -28,8 +28,9 @@ export class StructuredFactorizedProjection extends Module implements Projection
   readonly #deviations: [number, number];
   readonly #fanIns: [number, number];
 
-  constructor(init: Initializer, inFeatures: number, { latent, blockLength, outFactors, rank }: HeadConfig) {
+  constructor(init: Initializer, inFeatures: number, config: HeadConfig) {
     super();
+    const { latent, blockLength, outFactors, rank } = config;
     const m0 = blockLength;
     const m1 = inFeatures / m0;
     const [n0, n1] = outFactors;
@@ -38,7 +39,7 @@ export class StructuredFactorizedProjection extends Module implements Projection
     this.#inFactors = [m1, m0];
     this.#outFactors = [n0, n1];
     this.#fanIns = [m0, m1 * rank];
-    this.#deviations = [coreDeviation(m0, n0 * rank), coreDeviation(m1 * rank, n1)];
+    this.#deviations = coreDeviations(inFeatures, config);
     this.core0 = init.normal([m1, m0, n0 * rank], this.#deviations[0]);
     this.core1 = init.normal([n0, m1 * rank, n1], this.#deviations[1]);
     this.gamma0 = init.constant([1], 1);
@@ -71,6 +72,11 @@ export class DenseProjection extends Linear implements ProjectionHead {
   learningRateFactors(): Map<Tensor, number> {
     return new Map();
   }
+}
+
+/** σ of both cores of a head. */
+export function coreDeviations(inFeatures: number, { blockLength, outFactors: [n0, n1], rank }: HeadConfig): [number, number] {
+  return [coreDeviation(blockLength, n0 * rank), coreDeviation((inFeatures / blockLength) * rank, n1)];
 }
 
 /** σ of a core: √(1/f_in)·min(1, √(f_out/f_in)). */

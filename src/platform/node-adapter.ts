@@ -1,6 +1,10 @@
 /**
  * A WebGPU adapter in Node, through Dawn (npm `webgpu`): the machine's best GPU, or the one asked for by name, or SwiftShader
  * where Linux has no usable Vulkan driver.
+ *
+ * On lavapipe Dawn writes two warnings to stderr ("maxDynamicUniformBuffersPerPipelineLayout artificially reduced …", and the same
+ * of storage buffers): its own, written while it lists adapters because that driver reports a million of them, before any limit is
+ * asked for. webgpu 0.6 has no switch for them. SwiftShader gives none.
  */
 import { create } from 'webgpu';
 import { readdirSync } from 'node:fs';

@@ -1,12 +1,16 @@
 /** One decoding job, run in a worker thread or, where there is none, in this one. */
-import { readFile } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { decodeScan } from '../data/index.ts';
-import type { DecodedScan, DecodeScanOptions, InputGrid } from '../data/index.ts';
+import type { DecodedScan, DecodeScanOptions, InputGrid, ScanContent } from '../data/index.ts';
+import { nodeFiles } from './node-files.ts';
+import { openNodeScan } from './node-scan.ts';
 
 export interface DecodeJob extends DecodeScanOptions {
+  /** A scan's file, or a folder with a DICOM series. */
   path: string;
   grid: InputGrid;
+  /** Where the scan lies in the file, for one in an archive. */
+  part?: { offset: number; bytes: number };
   /** What errors call the scan; the file's name where not given. */
   name?: string;
 }
@@ -21,13 +25,13 @@ export type DecodeReply = { id: number; scan: DecodedScan } | { id: number; erro
 export const jobName = (job: DecodeJob): string => job.name ?? basename(job.path);
 
 /** @throws with the scan's name, whether reading or decoding fails. */
-export async function decodeFile(job: DecodeJob): Promise<DecodedScan> {
-  let bytes: Uint8Array;
+export async function decodeFile({ path, part, grid, name = basename(path), ...options }: DecodeJob): Promise<DecodedScan> {
+  let scan: ScanContent;
   try {
-    bytes = await readFile(job.path);
+    scan = part ? await nodeFiles.readPart!(path, part.offset, part.bytes) : await openNodeScan(path);
   } catch (cause) {
-    throw new Error(`decodeScan: ${jobName(job)}: the file cannot be read (${(cause as NodeJS.ErrnoException).code ?? (cause as Error).message})`, { cause });
+    const { code, message } = cause as NodeJS.ErrnoException;
+    throw new Error(`decodeScan: ${name}: the scan cannot be read (${code ?? message})`, { cause });
   }
-  const { antialias, quality } = job;
-  return decodeScan(bytes, jobName(job), job.grid, { ...(antialias !== undefined && { antialias }), ...(quality !== undefined && { quality }) });
+  return decodeScan(scan, name, grid, options);
 }

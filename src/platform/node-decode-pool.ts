@@ -6,11 +6,10 @@ import { existsSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { Worker } from 'node:worker_threads';
-import { initJpegCodec } from '../data/index.ts';
 import type { DecodedScan } from '../data/index.ts';
 import { decodeFile, jobName } from './node-decode-file.ts';
 import type { DecodeJob, DecodeReply, DecodeRequest } from './node-decode-file.ts';
-import { nodeJpegWasm } from './node-jpeg.ts';
+import { initNodeCodecs } from './node-dicom-codecs.ts';
 
 export interface DecodePoolOptions {
   /** Threads; default one less than the cores, at least 1. 0 decodes in this thread. */
@@ -94,7 +93,7 @@ class InThisThread {
   private closed = false;
 
   constructor() {
-    initJpegCodec(nodeJpegWasm);
+    initNodeCodecs();
   }
 
   decode(job: DecodeJob): Promise<DecodedScan> {

@@ -3,12 +3,11 @@
  * handed over and not copied. One job at a time; node-decode-pool.ts is the other end.
  */
 import { parentPort } from 'node:worker_threads';
-import { initJpegCodec } from '../data/index.ts';
 import { decodeFile } from './node-decode-file.ts';
 import type { DecodeReply, DecodeRequest } from './node-decode-file.ts';
-import { nodeJpegWasm } from './node-jpeg.ts';
+import { initNodeCodecs } from './node-dicom-codecs.ts';
 
-initJpegCodec(nodeJpegWasm);
+initNodeCodecs();
 
 parentPort?.on('message', (request: DecodeRequest) => {
   decodeFile(request.job).then(

@@ -1,5 +1,6 @@
 /** The file system of Node for src/data and src/train: atomic writes, and errors that name the path, the rule and the remedy. */
-import { randomUUID } from 'node:crypto';
+import { createHash, randomUUID } from 'node:crypto';
+import { createReadStream } from 'node:fs';
 import { appendFile, mkdir, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { FileEntry, FileSystem } from '../data/index.ts';
@@ -26,7 +27,8 @@ function fileError(action: string, path: string, cause: unknown): Error {
   return Object.assign(new Error(`${action}: ${path}: ${remedy}${code ? ` (${code})` : ''}`, { cause }), { code });
 }
 
-async function named<T>(action: string, path: string, work: () => Promise<T>): Promise<T> {
+/** Runs `work` so that what it throws names the action, the path and a remedy. */
+export async function named<T>(action: string, path: string, work: () => Promise<T>): Promise<T> {
   try {
     return await work();
   } catch (error) {
@@ -41,13 +43,16 @@ async function syncFolder(path: string): Promise<void> {
   await folder?.close();
 }
 
-async function writeAtomically(path: string, bytes: Uint8Array): Promise<void> {
+type Parts = Iterable<Uint8Array> | AsyncIterable<Uint8Array>;
+
+async function writeAtomically(path: string, parts: Parts): Promise<void> {
   // In the same folder: a rename is atomic within one file system only.
   const fresh = `${path}.${randomUUID()}.tmp`;
   try {
     const file = await open(fresh, 'wx');
     try {
-      await file.writeFile(bytes);
+      // writeFile on an open file goes on where the last one ended.
+      for await (const part of parts) await file.writeFile(part);
       await file.sync();
     } finally {
       await file.close();
@@ -58,6 +63,33 @@ async function writeAtomically(path: string, bytes: Uint8Array): Promise<void> {
     throw error;
   }
   await syncFolder(dirname(path));
+}
+
+/** Writes a file whose parts are made one after another, as atomically as `writeFile`: what throws on the way leaves nothing behind. */
+export function writeFileParts(path: string, parts: Parts): Promise<void> {
+  return writeAtomically(path, parts).catch((error: NodeJS.ErrnoException) => {
+    throw error.code ? fileError('writeFile', path, error) : error; // without a code it is the maker of the parts that failed
+  });
+}
+
+/** SHA-256 of a file's bytes in hexadecimal; the file is not held in memory. */
+export function sha256OfFile(path: string): Promise<string> {
+  return named('read', path, async () => {
+    const hash = createHash('sha256');
+    for await (const part of createReadStream(path, { highWaterMark: 2 ** 20 })) hash.update(part as Uint8Array);
+    return hash.digest('hex');
+  });
+}
+
+async function readPart(path: string, offset: number, bytes: number): Promise<Uint8Array> {
+  const file = await open(path, 'r');
+  try {
+    const buffer = new Uint8Array(Math.max(0, Math.min(bytes, (await file.stat()).size - offset)));
+    const { bytesRead } = await file.read(buffer, 0, buffer.length, offset);
+    return buffer.subarray(0, bytesRead);
+  } finally {
+    await file.close();
+  }
 }
 
 async function entry(directory: string, name: string): Promise<FileEntry | null> {
@@ -78,7 +110,9 @@ export const nodeFiles: FileSystem = {
       return new Uint8Array(buffer, byteOffset, byteLength);
     }),
 
-  writeFile: (path, bytes) => named('writeFile', path, () => writeAtomically(path, bytes)),
+  readPart: (path, offset, bytes) => named('readFile', path, () => readPart(path, offset, bytes)),
+
+  writeFile: (path, bytes) => named('writeFile', path, () => writeAtomically(path, [bytes])),
 
   appendFile: (path, text) => named('appendFile', path, () => appendFile(path, text)),
 

@@ -1,5 +1,5 @@
 /** Settings of a run. They are saved with every checkpoint, so that a resumed run needs no flags. */
-import type { PresetName } from '../model/index.ts';
+import type { PresetName, TextConfig } from '../model/index.ts';
 
 export const STAGES = ['teacher', 'fast', 'align'] as const;
 export type StageName = (typeof STAGES)[number];
@@ -14,11 +14,27 @@ export interface StageConfig {
   learningRate: number;
 }
 
+/** A teacher that is not trained here: CT-CLIP with somebody's weights. */
+export interface TeacherConfig {
+  /** SHA-256 of its checkpoint. */
+  weights: string;
+  /** Input shape and spacing in mm, in CtLite's axes. */
+  input: { shape: [number, number, number]; spacingMm: [number, number, number] };
+  /** Token grid of the targets: what the student's and the teacher's have in common. */
+  grid: [number, number, number];
+  /** Channels of its tokens. */
+  width: number;
+}
+
 export interface TrainConfig {
   preset: PresetName;
   seed: number;
-  /** Volumes a step. */
+  /** Distil from this one instead of a CtLite model of the teacher stage. */
+  teacher?: TeacherConfig;
+  /** Volumes at once. */
   batch: number;
+  /** Volumes a step where it is more than `batch`: encoded part by part, with the gradients of all together (gradient caching). */
+  virtualBatch?: number;
   /** Stages to run, in order: teacher (SigLIP on uncompressed input), fast (FAST alone), align (SigLIP + fastWeight·FAST). */
   stages: Partial<Record<StageName, StageConfig>>;
   /** JPEG quality of validation, test and prediction, and the range that training draws from [O]. */
@@ -26,6 +42,10 @@ export interface TrainConfig {
   trainQuality: [number, number];
   /** Projection heads: SFP (Block Tensor Train) or dense. */
   head: 'sfp' | 'dense';
+  /** Rank of Block Tensor Train heads, where it is not the preset's. */
+  headRank?: number;
+  /** A text tower with weights of its own, in place of the preset's. */
+  textTower?: TextTowerConfig;
   /** What the stages train of their model; all of it where not given. The rest stays as it is. */
   trainable?: TrainablePart;
   /** Starts the student from the teacher's weights where both have the same shape [O]. */
@@ -56,6 +76,19 @@ export interface TrainConfig {
   validateEvery: number;
 }
 
+/** A pretrained text tower: all that a checkpoint has to know beside its weights and tokens. */
+export interface TextTowerConfig {
+  /** Name of the folder that it came from, for people. */
+  name: string;
+  text: TextConfig;
+  /** Rows of the word table; the tokenizer may know fewer. */
+  vocabularySize: number;
+  /** Only reads: its output is cached, and the checkpoint holds it once. Otherwise it is trained. */
+  frozen: boolean;
+  /** SHA-256 of sizes and weights as they were read. */
+  weights: string;
+}
+
 type Defaults = Omit<TrainConfig, 'preset' | 'seed'>;
 
 const common: Omit<Defaults, 'batch' | 'stages' | 'checkpointEvery' | 'validateEvery'> = {
@@ -75,7 +108,7 @@ const defaults: Record<PresetName, Defaults> = {
   tiny: {
     ...common,
     batch: 8,
-    stages: { teacher: { steps: 54, learningRate: 1.2e-3 }, fast: { steps: 6, learningRate: 3e-4 }, align: { steps: 8, learningRate: 3e-4 } },
+    stages: { teacher: { steps: 54, learningRate: 1.2e-3 }, fast: { steps: 8, learningRate: 5e-5 }, align: { steps: 8, learningRate: 1e-4 } },
     text: { unit: 'sentence', sentencesPerScan: 1, maxTokens: 16, labelPrompts: true },
     logitBias: -2,
     checkpointEvery: 20,
@@ -100,6 +133,13 @@ const defaults: Record<PresetName, Defaults> = {
 /** The defaults of a preset with `changes` on top. */
 export function makeConfig(preset: PresetName, seed: number, changes: Partial<Defaults> = {}): TrainConfig {
   return { preset, seed, ...structuredClone(defaults[preset]), ...changes };
+}
+
+/** Settings of a run that distils a foreign teacher: the student starts from nothing, and the align stage has the teacher stage's steps too [O]. */
+export function withTeacher(config: TrainConfig, teacher: TeacherConfig): TrainConfig {
+  const { teacher: own, ...stages } = config.stages;
+  if (own && stages.align) stages.align = { steps: stages.align.steps + own.steps, learningRate: own.learningRate };
+  return { ...config, teacher, stages, studentFromTeacher: false };
 }
 
 /** Shares `total` steps among the configured stages in their default proportion; every stage gets at least one. */

@@ -1,9 +1,9 @@
 /** Zero-shot evaluation over the prompt pairs of the 18 labels (MODEL §1.6). */
 import { noGrad, type Engine } from '../autograd/index.ts';
-import { labelPrompts, LABELS, type CohortScan, type Tokenizer } from '../data/index.ts';
+import { defaultPrompts, LABELS, UNLABELLED, type CohortScan, type PromptPair, type Tokenizer } from '../data/index.ts';
 import type { CtLite } from '../model/index.ts';
-import { bootstrapAuroc, type AurocIntervals } from './bootstrap.ts';
-import { evaluateLabels, UNLABELLED, type EvaluationMetrics, type ScoredSplit } from './metrics.ts';
+import { bootstrapMetrics, type BootstrapOptions, type MetricIntervals } from './bootstrap.ts';
+import { evaluateLabels, type EvaluationMetrics, type ScoredSplit } from './metrics.ts';
 import { tokenize } from './texts.ts';
 import type { VolumeStore } from './volumes.ts';
 
@@ -15,17 +15,27 @@ export interface PromptEmbeddings {
   scale: number;
 }
 
-/** Encodes "X is present." and "X is not present." of every label, once. */
-export async function encodePrompts(model: CtLite, tokenizer: Tokenizer, labels: readonly string[] = LABELS, maxTokens = 64): Promise<PromptEmbeddings> {
+/** Texts that go through the tower at once. */
+const TEXT_BATCH = 32;
+
+/** L2-normalised embeddings of texts, cut at `maxTokens`. */
+export async function embedTexts(model: CtLite, tokenizer: Tokenizer, texts: readonly string[], maxTokens: number): Promise<Float32Array[]> {
   const { engine } = model.logScale;
-  const pairs = labels.map((label) => labelPrompts(label));
-  const texts = [...pairs.map(({ positive }) => positive), ...pairs.map(({ negative }) => negative)];
-  const embeddings = await engine.scope(async () => {
-    const output = noGrad(() => model.encodeText(tokenize(tokenizer, texts, maxTokens)));
-    return rows((await output.toArray()) as Float32Array, texts.length);
-  });
-  const scale = Math.exp(await model.logScale.item());
-  return { present: embeddings.slice(0, labels.length), absent: embeddings.slice(labels.length), scale };
+  const all: Float32Array[] = [];
+  for (let first = 0; first < texts.length; first += TEXT_BATCH) {
+    const part = texts.slice(first, first + TEXT_BATCH);
+    all.push(...(await engine.scope(async () => {
+      const read = await model.readTexts(tokenize(tokenizer, part, maxTokens));
+      return normalizedRows((await noGrad(() => model.encodeText(read)).toArray()) as Float32Array, part.length);
+    })));
+  }
+  return all;
+}
+
+/** Encodes the two prompts of every label, once. */
+export async function encodePrompts(model: CtLite, tokenizer: Tokenizer, prompts: readonly PromptPair[] = defaultPrompts(), maxTokens = 64): Promise<PromptEmbeddings> {
+  const embeddings = await embedTexts(model, tokenizer, [...prompts.map(({ positive }) => positive), ...prompts.map(({ negative }) => negative)], maxTokens);
+  return { present: embeddings.slice(0, prompts.length), absent: embeddings.slice(prompts.length), scale: Math.exp(await model.logScale.item()) };
 }
 
 /** Probability of each label: softmax over the logits of its two prompts. `embedding` is L2-normalised. */
@@ -38,7 +48,7 @@ export async function embedVolumes(engine: Engine, model: CtLite, batch: Float32
   const count = batch.length / shape.reduce((size, extent) => size * extent, 1);
   return engine.scope(async () => {
     const output = noGrad(() => model.encodeImage(engine.tensor(batch, [count, 1, ...shape])).embedding);
-    return rows((await output.toArray()) as Float32Array, count);
+    return normalizedRows((await output.toArray()) as Float32Array, count);
   });
 }
 
@@ -54,42 +64,49 @@ export interface ScoreOptions {
   onProgress?: (done: number) => void;
 }
 
-/** Scores of every scan over the labels, row-major [scans, labels], beside their truths. */
-export async function scoreScans(scans: readonly CohortScan[], options: ScoreOptions): Promise<ScoredSplit> {
-  const { engine, model, tokenizer, volumes, shape, quality, batch } = options;
-  const prompts = await encodePrompts(model, tokenizer);
-  const scores = new Float64Array(scans.length * LABELS.length);
-  const truths = new Uint8Array(scans.length * LABELS.length).fill(UNLABELLED);
+/** L2-normalised image embeddings of scans: each volume is encoded once, whatever is asked of it later. */
+export async function embedScans(scans: readonly CohortScan[], options: Omit<ScoreOptions, 'tokenizer'>): Promise<Float32Array[]> {
+  const { engine, model, volumes, shape, quality, batch } = options;
+  const all: Float32Array[] = [];
   let next = volumes.batch(scans.slice(0, batch), () => quality);
   for (let first = 0; first < scans.length; first += batch) {
-    const group = scans.slice(first, first + batch);
     const input = await next;
     next = volumes.batch(scans.slice(first + batch, first + 2 * batch), () => quality);
     next.catch(() => {}); // awaited in the next round; until then a failure must not count as unhandled
-    const embeddings = await embedVolumes(engine, model, input, shape);
-    group.forEach((scan, row) => {
-      scores.set(scoreLabels(embeddings[row]!, prompts), (first + row) * LABELS.length);
-      if (scan.labels) truths.set(scan.labels, (first + row) * LABELS.length);
-    });
-    options.onProgress?.(first + group.length);
+    all.push(...(await embedVolumes(engine, model, input, shape)));
+    options.onProgress?.(all.length);
   }
-  return { scores, truths };
+  return all;
+}
+
+/** Scores of embedded scans over the prompted labels beside their truths, row-major [scans, labels]. */
+export function scoreEmbeddings(scans: readonly CohortScan[], embeddings: readonly Float32Array[], prompts: PromptEmbeddings, labels: readonly string[] = LABELS): ScoredSplit {
+  const columns = labels.map((label) => LABELS.findIndex((each) => each === label));
+  return {
+    scores: Float64Array.from(embeddings.flatMap((embedding) => scoreLabels(embedding, prompts))),
+    truths: Uint8Array.from(scans.flatMap(({ labels: truths }) => columns.map((column) => truths?.[column] ?? UNLABELLED))),
+  };
+}
+
+/** Scores of every scan over the 18 labels, row-major [scans, labels], beside their truths. */
+export async function scoreScans(scans: readonly CohortScan[], options: ScoreOptions): Promise<ScoredSplit> {
+  const prompts = await encodePrompts(options.model, options.tokenizer);
+  return scoreEmbeddings(scans, await embedScans(scans, options), prompts);
 }
 
 export interface Evaluation {
   metrics: EvaluationMetrics;
-  intervals: AurocIntervals;
+  intervals: MetricIntervals;
 }
 
-/** Metrics on `test` with thresholds from `validation`, and patient-level bootstrap intervals. */
-export function evaluateSplit(validation: ScoredSplit, test: ScoredSplit, testScans: readonly CohortScan[], seed: number, testName = 'the test split'): Evaluation {
-  return {
-    metrics: evaluateLabels(LABELS, validation, test, testName),
-    intervals: bootstrapAuroc(LABELS.length, test, testScans.map(({ patientId }) => patientId), { seed }),
-  };
+/** Metrics on `test` with thresholds from `validation`, and patient-level bootstrap intervals of every figure. */
+export function evaluateSplit(validation: ScoredSplit, test: ScoredSplit, patientIds: readonly string[], bootstrap: BootstrapOptions, testName = 'the test split', labels: readonly string[] = LABELS): Evaluation {
+  const metrics = evaluateLabels(labels, validation, test, testName);
+  return { metrics, intervals: bootstrapMetrics(labels.length, test, patientIds, metrics.labels.map(({ threshold }) => threshold), bootstrap) };
 }
 
-function rows(values: Float32Array, count: number): Float32Array[] {
+/** Splits [count, length] into rows, each divided by its L2 norm. */
+export function normalizedRows(values: Float32Array, count: number): Float32Array[] {
   const length = values.length / count;
   return Array.from({ length: count }, (_, row) => normalized(values.slice(row * length, (row + 1) * length)));
 }

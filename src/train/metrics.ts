@@ -1,11 +1,11 @@
 /**
- * Zero-shot metrics (MODEL §1.6): AUROC, ROC curve, weighted F1, accuracy and precision of each label, and their means.
- * Definitions agree with scikit-learn's roc_auc_score, roc_curve (drop_intermediate=False), f1_score (average="weighted"),
- * accuracy_score and precision_score (zero_division=0).
+ * Zero-shot metrics (MODEL §1.6): AUROC, ROC curve, average precision, weighted F1, accuracy, precision, Brier score and calibration
+ * of each label, and their means. Definitions agree with scikit-learn's roc_auc_score, roc_curve (drop_intermediate=False) and those
+ * that label-measures.ts names.
  */
-
-/** In a truth array: nobody said whether the finding is present (a cohort without that label). Such scans are left out of that label. */
-export const UNLABELLED = 255;
+import { UNLABELLED } from '../data/index.ts';
+import { reliabilityCurve, type CalibrationBin } from './calibration.ts';
+import { ascendingOrder, measureColumn, prepareColumn, type Measures } from './label-measures.ts';
 
 export interface RocCurve {
   /** Scores at or above the threshold count as positive. The first is +∞ (nothing is positive), then each distinct score, falling. */
@@ -35,6 +35,12 @@ export interface LabelMetrics {
   auroc: number | null;
   reason: string | null;
   roc: RocCurve | null;
+  /** null where a class is missing. */
+  averagePrecision: number | null;
+  /** Brier score, expected calibration error and reliability curve; null where a class is missing or a score is no probability. */
+  brier: number | null;
+  ece: number | null;
+  reliability: CalibrationBin[] | null;
   /** The score at the validation ROC point nearest to (0,1); null where validation lacks a class, `thresholdReason` then says which. */
   threshold: number | null;
   thresholdReason: string | null;
@@ -45,6 +51,10 @@ export interface MeanMetrics {
   /** Mean over the labels that can be measured; null where there is none. */
   auroc: number | null;
   aurocLabels: number;
+  averagePrecision: number | null;
+  /** Over the measurable labels whose scores are probabilities. */
+  brier: number | null;
+  ece: number | null;
   classification: Classification | null;
   classificationLabels: number;
 }
@@ -62,11 +72,6 @@ function requireScores(op: string, scores: ArrayLike<number>, truth: ArrayLike<n
   }
 }
 
-/** Indices of scores, rising. */
-export function ascendingOrder(scores: ArrayLike<number>): Uint32Array {
-  return Uint32Array.from({ length: scores.length }, (_, n) => n).sort((a, b) => scores[a]! - scores[b]! || a - b);
-}
-
 /**
  * Area under the ROC curve as the Mann–Whitney statistic: the share of (positive, negative) pairs that are ordered right, ties
  * counting one half.
@@ -75,30 +80,7 @@ export function ascendingOrder(scores: ArrayLike<number>): Uint32Array {
  */
 export function auroc(scores: ArrayLike<number>, truth: ArrayLike<number>): number | null {
   requireScores('auroc', scores, truth);
-  return weightedAuroc(scores, truth, ascendingOrder(scores));
-}
-
-/**
- * auroc where scan n counts `weights[n]` times (all once where weights are missing): what a bootstrap resample needs, without a new
- * sort. `order` = ascendingOrder(scores). Nothing is checked.
- */
-export function weightedAuroc(scores: ArrayLike<number>, truth: ArrayLike<number>, order: Uint32Array, weights?: ArrayLike<number>): number | null {
-  // Counts and half counts: exact in float64 below 2^52 pairs.
-  let [positives, negatives, rightPairs] = [0, 0, 0];
-  for (let at = 0; at < order.length; ) {
-    const score = scores[order[at]!]!;
-    let [tiedPositives, tiedNegatives] = [0, 0];
-    for (; at < order.length && scores[order[at]!] === score; at += 1) {
-      const n = order[at]!;
-      const weight = weights ? weights[n]! : 1;
-      if (truth[n] === 1) tiedPositives += weight;
-      else tiedNegatives += weight;
-    }
-    rightPairs += tiedPositives * (negatives + tiedNegatives / 2);
-    positives += tiedPositives;
-    negatives += tiedNegatives;
-  }
-  return positives > 0 && negatives > 0 ? rightPairs / (positives * negatives) : null;
+  return measureColumn(prepareColumn(Float64Array.from(scores), Uint8Array.from(truth), null))?.auroc ?? null;
 }
 
 /** Every point of the ROC curve, from (0,0) to (1,1); null where a class is missing. */
@@ -128,26 +110,6 @@ export function nearestCornerThreshold({ thresholds, falsePositiveRate, truePosi
     if (distance < nearest) [best, nearest] = [n, distance];
   }
   return thresholds[best]!;
-}
-
-/** Weighted F1, accuracy and precision of "score ≥ threshold"; a ratio with nothing below it is 0, as scikit-learn's zero_division=0. */
-export function classify(scores: ArrayLike<number>, truth: ArrayLike<number>, threshold: number): Classification {
-  requireScores('classify', scores, truth);
-  if (scores.length === 0) throw new Error('classify: at least one scan is needed, got none');
-  // counts[truth][prediction]
-  const counts = [[0, 0], [0, 0]];
-  for (let n = 0; n < scores.length; n += 1) counts[truth[n]!]![scores[n]! >= threshold ? 1 : 0]! += 1;
-  const [[trueNegative, falsePositive], [falseNegative, truePositive]] = counts as [[number, number], [number, number]];
-  const ratio = (above: number, below: number) => (below === 0 ? 0 : above / below);
-  const errors = falsePositive + falseNegative;
-  const f1Positive = ratio(2 * truePositive, 2 * truePositive + errors);
-  const f1Negative = ratio(2 * trueNegative, 2 * trueNegative + errors);
-  const [positives, negatives, total] = [truePositive + falseNegative, trueNegative + falsePositive, scores.length];
-  return {
-    weightedF1: (positives * f1Positive + negatives * f1Negative) / total,
-    accuracy: (truePositive + trueNegative) / total,
-    precision: ratio(truePositive, truePositive + falsePositive),
-  };
 }
 
 /** One label's column of a split, without the scans that nobody labelled. `rows` are their scans. */
@@ -180,17 +142,26 @@ function measureLabel(label: string, validation: { scores: Float64Array; truth: 
   const roc = rocCurve(test.scores, test.truth);
   const fitted = rocCurve(validation.scores, validation.truth);
   const threshold = fitted && nearestCornerThreshold(fitted);
+  const measures = measureColumn(prepareColumn(test.scores, test.truth, threshold));
   return {
     label,
     positives,
     negatives: test.truth.length - positives,
-    auroc: auroc(test.scores, test.truth),
+    auroc: measures?.auroc ?? null,
     reason: missingClass(testName, test.truth),
     roc,
+    averagePrecision: measures?.averagePrecision ?? null,
+    brier: measures?.brier ?? null,
+    ece: measures?.ece ?? null,
+    reliability: roc && reliabilityCurve(test.scores, test.truth),
     threshold,
     thresholdReason: missingClass('the validation split', validation.truth),
-    classification: roc && threshold !== null ? classify(test.scores, test.truth, threshold) : null,
+    classification: measures && classification(measures),
   };
+}
+
+function classification({ weightedF1, accuracy, precision }: Measures): Classification | null {
+  return weightedF1 === null || accuracy === null || precision === null ? null : { weightedF1, accuracy, precision };
 }
 
 function average(values: number[]): number | null {
@@ -216,13 +187,17 @@ export function evaluateLabels(labels: readonly string[], validation: ScoredSpli
   const measured = labels.map((label, at) =>
     measureLabel(label, labelColumn(validation, labels.length, at), labelColumn(test, labels.length, at), testName),
   );
-  const aurocs = measured.flatMap((each) => (each.auroc === null ? [] : [each.auroc]));
+  const known = (key: 'auroc' | 'averagePrecision' | 'brier' | 'ece'): number[] => measured.flatMap((each) => each[key] ?? []);
+  const aurocs = known('auroc');
   const classifications = measured.flatMap((each) => (each.classification === null ? [] : [each.classification]));
   return {
     labels: measured,
     mean: {
       auroc: average(aurocs),
       aurocLabels: aurocs.length,
+      averagePrecision: average(known('averagePrecision')),
+      brier: average(known('brier')),
+      ece: average(known('ece')),
       classification: meanClassification(classifications),
       classificationLabels: classifications.length,
     },

@@ -124,9 +124,27 @@ export function rocFigure({ label, auroc, roc, threshold }: LabelMetrics): Marku
 const FOREST = { width: 160, height: 22, pad: 6 };
 const forestX = (value: number) => (FOREST.pad + value * (FOREST.width - 2 * FOREST.pad)).toFixed(1);
 
-/** An AUROC and its interval on a scale from 0 to 1, with chance at one half. The numbers stand in the cells beside it. */
-export function forestPlot(auroc: number, interval: Interval | null): Markup {
+/** A measure and its interval on a scale from 0 to 1, with chance dashed. The numbers stand in the cells beside it. */
+export function forestPlot(value: number, interval: Interval | null, chance = 0.5): Markup {
   const middle = FOREST.height / 2;
-  return html`<svg viewBox="0 0 ${FOREST.width} ${FOREST.height}" aria-hidden="true"><line class="chance" x1="${forestX(0.5)}" x2="${forestX(0.5)}" y1="0" y2="${FOREST.height}"/>
-${interval && html`<line class="whisker" x1="${forestX(interval.low)}" x2="${forestX(interval.high)}" y1="${middle}" y2="${middle}"/>`}<circle class="point" cx="${forestX(auroc)}" cy="${middle}" r="4"/></svg>`;
+  return html`<svg viewBox="0 0 ${FOREST.width} ${FOREST.height}" aria-hidden="true"><line class="chance" x1="${forestX(chance)}" x2="${forestX(chance)}" y1="0" y2="${FOREST.height}"/>
+${interval && html`<line class="whisker" x1="${forestX(interval.low)}" x2="${forestX(interval.high)}" y1="${middle}" y2="${middle}"/>`}<circle class="point" cx="${forestX(value)}" cy="${middle}" r="4"/></svg>`;
+}
+
+/** A difference and its interval on a scale from −0.25 to 0.25, larger ones at the edge. */
+export function differencePlot(difference: number, interval: Interval | null): Markup {
+  const place = (value: number): number => Math.min(1, Math.max(0, 0.5 + 2 * value));
+  return forestPlot(place(difference), interval && { ...interval, low: place(interval.low), high: place(interval.high) });
+}
+
+/** One label's reliability curve: observed share over mean score of each filled bin. */
+export function reliabilityFigure({ label, ece, reliability }: LabelMetrics): Markup {
+  const filled = (reliability ?? []).filter(({ count }) => count > 0);
+  if (filled.length === 0) return html``;
+  const most = Math.max(...filled.map(({ count }) => count));
+  const points = filled.map(({ count, meanScore, observed }) => ({ x: (meanScore * SIDE).toFixed(1), y: ((1 - observed) * SIDE).toFixed(1), r: Math.max(1.5, 7 * Math.sqrt(count / most)).toFixed(1) }));
+  const alt = `Reliability curve of ${label}, calibration error ${formatMeasure(ece)}: ${filled.map(({ count, meanScore, observed }) => `${count} scans scored about ${meanScore.toFixed(2)}, ${observed.toFixed(2)} of them with the finding`).join('; ')}`;
+  return html`<figure class="roc"><figcaption><span>${label}</span><b>${formatMeasure(ece)}</b></figcaption>
+<svg viewBox="-8 -8 ${SIDE + 16} ${SIDE + 16}" role="img" aria-label="${alt}"><rect class="frame" width="${SIDE}" height="${SIDE}"/><path class="chance" d="M0 ${SIDE}L${SIDE} 0"/>
+<path class="curve" d="M${points.map(({ x, y }) => `${x} ${y}`).join('L')}"/>${points.map(({ x, y, r }) => html`<circle class="point" cx="${x}" cy="${y}" r="${r}"/>`)}</svg></figure>`;
 }

@@ -95,3 +95,14 @@ footer { color: var(--soft); font-size: 13px; margin-top: 20px; }
   .u-legend .u-value { display: none; }
 }
 `;
+
+/** Beside REPORT_STYLE, for the report of an evaluation. */
+export const EVALUATION_STYLE = `
+.scroll small { display: block; color: var(--soft); font-size: 11.5px; font-weight: 400; }
+.scroll th[scope=rowgroup] { vertical-align: top; text-align: left; white-space: normal; font-weight: 500; padding-left: 0; }
+.scroll :is(th, td) { padding: 4px 6px; }
+.scroll td:first-child { text-align: right; padding-left: 6px; }
+.scroll thead th { white-space: normal; }
+.scroll tbody th[scope=row] { white-space: normal; min-width: 9em; }
+.scroll:focus-visible { outline: 2px solid var(--accent); outline-offset: 2px; }
+`;

@@ -1,11 +1,12 @@
 /** The run's report: one HTML file that asks for nothing outside itself. */
-import type { AurocIntervals, Interval } from './bootstrap.ts';
+import type { Interval, MetricIntervals } from './bootstrap.ts';
 import type { EvaluationMetrics, LabelMetrics } from './metrics.ts';
 import { CHART_SCRIPT, chartPlace, forestPlot, rocFigure, type StepChart } from './report-charts.ts';
 import {
   dataUri, formatBytes, formatDuration, formatMeasure, html, inlineJson, inlineScript, inlineStyle, type Markup,
 } from './report-html.ts';
 import { REPORT_STYLE } from './report-style.ts';
+import type { DistillationMeasure } from './validate.ts';
 
 export interface ReportImage {
   mime: 'image/png' | 'image/jpeg';
@@ -68,8 +69,10 @@ export interface ReportData {
   losses: StepChart[];
   /** Mean AUROC on validation during the run; null where it was never measured. */
   validation: { steps: number[]; auroc: (number | null)[] } | null;
+  /** FAST on the same validation scans before and after its stage, as far as the run got. */
+  distillation: DistillationMeasure[];
   /** null where the run did not evaluate. */
-  evaluation: { split: string; metrics: EvaluationMetrics; intervals: AurocIntervals } | null;
+  evaluation: { split: string; metrics: EvaluationMetrics; intervals: MetricIntervals } | null;
   slices: SliceExample[];
   /** The run's configuration, printed as JSON. */
   config: unknown;
@@ -93,7 +96,8 @@ function tiles({ evaluation, slices, run }: ReportData): Markup {
   const cells: Markup[] = [];
   if (evaluation) {
     const { metrics: { mean, labels }, intervals } = evaluation;
-    const interval = intervals.mean ? `95 % interval ${formatInterval(intervals.mean)}` : 'no interval';
+    const { mean: meanInterval } = intervals.measures.auroc;
+    const interval = meanInterval ? `95 % interval ${formatInterval(meanInterval)}` : 'no interval';
     cells.push(tile('Mean AUROC, by prompts', formatMeasure(mean.auroc), `${interval} · ${mean.aurocLabels} of ${labels.length} labels`));
     cells.push(tile('Mean weighted F1', formatMeasure(mean.classification?.weightedF1), `accuracy ${formatMeasure(mean.classification?.accuracy)} · precision ${formatMeasure(mean.classification?.precision)}`));
   }
@@ -138,8 +142,10 @@ function stepCharts({ losses, validation }: ReportData): StepChart[] {
   return [...losses, chart];
 }
 
-function learningSection(charts: StepChart[]): Markup {
+function learningSection(charts: StepChart[], distillation: DistillationMeasure[]): Markup {
+  const [before, after] = distillation.map(({ losses }) => losses.fast!.toPrecision(4));
   return html`<section><h2>Learning</h2><p class="hint">Each stage's loss and its terms at every step as they were, not smoothed. Move over a curve to read it; click a name to hide it.</p>
+${before !== undefined && after !== undefined && html`<p>FAST on ${distillation[0]!.scans} validation scans at JPEG ${distillation[0]!.quality}: ${before} before its stage, ${after} after it.</p>`}
 <div class="charts">${charts.map(chartPlace)}</div></section>`;
 }
 
@@ -165,14 +171,15 @@ function evaluationSections({ evaluation }: ReportData): Markup {
   if (!evaluation) return html`<section><h2>Evaluation</h2><p>This run did not evaluate.</p></section>`;
   const { split, metrics, intervals } = evaluation;
   const unmeasured = metrics.labels.filter(({ auroc }) => auroc === null);
-  const skips = intervals.labels.reduce((sum, interval) => sum + (interval?.skipped ?? 0), 0);
+  const { auroc } = intervals.measures;
+  const skips = auroc.labels.reduce((sum, interval) => sum + (interval?.skipped ?? 0), 0);
   return html`<section class="long"><h2>AUROC by label, ${split}</h2>
 <p class="hint">Zero-shot: “X is present.” against “X is not present.”, softmax over the two. Thresholds: the point of the validation ROC curve nearest to (0, 1). Intervals: ${intervals.resamples} bootstrap resamples of ${intervals.patients} patients, seed ${intervals.seed}, percentiles 2.5 and 97.5${
     skips > 0 ? html`; ${skips} times a label lacked a class in a resample and was left out of it` : ''}.</p>
 <div class="scroll"><table><caption>${metrics.labels.length} labels; supports are scans with and without the finding.</caption>
 <thead><tr><th scope="col">Label</th><th scope="col">With</th><th scope="col">Without</th><th scope="col">AUROC</th><th scope="col">95 % interval</th><th scope="col" class="forest">0 · chance · 1</th>
 <th scope="col">Threshold</th><th scope="col">Weighted F1</th><th scope="col">Accuracy</th><th scope="col">Precision</th></tr></thead>
-<tbody>${metrics.labels.map((label, at) => labelRow(label, intervals.labels[at] ?? null))}${meanRow(metrics, intervals.mean)}</tbody></table></div>
+<tbody>${metrics.labels.map((label, at) => labelRow(label, auroc.labels[at] ?? null))}${meanRow(metrics, auroc.mean)}</tbody></table></div>
 ${unmeasured.length > 0 && html`<p class="banner">${unmeasured.length} of ${metrics.labels.length} labels can't be measured on this split and are in no mean: ${unmeasured.map(({ label }) => label).join(', ')}.</p>`}</section>
 <section class="long"><h2>ROC curves, ${split}</h2><p class="hint">True positive rate (up) over false positive rate (right), both from 0 to 1. Dashed: chance. Dot: the validation threshold on this split.</p>
 <div class="rocs">${metrics.labels.map(rocFigure)}</div></section>`;
@@ -231,7 +238,7 @@ export function renderReport(data: ReportData, assets: ReportAssets): string {
 <style>${inlineStyle(assets.uPlotStyle)}${inlineStyle(REPORT_STYLE)}</style></head><body><main>
 <header><h1>${title}</h1><p class="lead">${run.stages.join(' → ')} · preset ${run.preset} · ${cohort.name} · seed ${run.seed} · ${run.steps} steps in ${formatDuration(run.seconds)}</p>
 <p class="banner"><b>Not a medical device.</b> For research only; not for diagnosis or treatment.${warnings.map((warning) => html`<br>${warning}`)}</p></header>
-${tiles(data)}${evaluationSections(data)}${charts.length > 0 && learningSection(charts)}${sliceSection(data)}${runSection(data)}${skippedSection(data)}${originSection()}${configSection(data)}
+${tiles(data)}${evaluationSections(data)}${charts.length > 0 && learningSection(charts, data.distillation)}${sliceSection(data)}${runSection(data)}${skippedSection(data)}${originSection()}${configSection(data)}
 <footer>Made by ct-lite ${run.version}. Not a medical device.</footer></main>
 <script type="application/json" id="chart-data">${inlineJson(charts)}</script>
 <script>${inlineScript(assets.uPlotScript)}</script><script>${inlineScript(CHART_SCRIPT)}</script></body></html>

@@ -47,7 +47,7 @@ export async function collectReport({ files, folder, config, adapter, cohort, vo
     warnings,
     run: {
       version: config.version, command: config.command, startedAt: config.startedAt, seconds, preset: train.preset, stages, seed: train.seed,
-      steps: steps.length, batch: train.batch, parameters,
+      steps: steps.length, batch: train.virtualBatch ?? train.batch, parameters,
       volumesPerSecond: steps.length ? steps.length / steps.reduce((sum, { volumesPerSecond }) => sum + 1 / volumesPerSecond, 0) : null,
       peakGpuBytes: steps.at(-1)?.gpuBytes ?? null,
     },
@@ -60,6 +60,7 @@ export async function collectReport({ files, folder, config, adapter, cohort, vo
     },
     losses: stages.flatMap((stage) => lossChart(stage, steps.filter((record) => record.stage === stage))),
     validation: validations.length ? { steps: validations.map(({ globalStep }) => globalStep), auroc: validations.map(({ meanAuroc }) => meanAuroc) } : null,
+    distillation: records.filter((record) => record.kind === 'distillation'),
     evaluation: evaluation && { split: cohort.splitTooSmall ? 'train' : 'test', ...evaluation },
     slices: await sliceExamples(cohort.scans, volumes, train, scanBytes),
     config,

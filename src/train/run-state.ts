@@ -1,13 +1,16 @@
 /** What a run holds on the GPU, and how it goes into a checkpoint and comes back. */
 import type { Engine, Tensor } from '../autograd/index.ts';
-import { loadTokenizer, type Tokenizer } from '../data/index.ts';
-import { CtLite, FastProjectors, presets, type Module } from '../model/index.ts';
+import { DEFAULT_TOKENIZER_SETTINGS, loadTokenizer, type Tokenizer, type TokenizerSettings } from '../data/index.ts';
+import { Bert, BlankInitializer, CtLite, FastProjectors, fullRank, presets, type Module } from '../model/index.ts';
 import { STAGES, type StageName, type TrainConfig } from './config.ts';
 import { AdamW } from './optimizer.ts';
 import { decodeSafetensors, encodeSafetensors, type SafetensorsTensor } from './safetensors.ts';
+import { TextCache } from './text-cache.ts';
 
 export const CHECKPOINT_FORMAT = 'ct-lite-checkpoint';
 export const CHECKPOINT_VERSION = 1;
+const mostLayers = 1000;
+const mostRows = 1_000_000;
 
 /** Where a run is: `step` steps of `stage` are done. */
 export interface Position {
@@ -25,33 +28,57 @@ export interface RunState {
   projectors: FastProjectors | null;
   /** Of the current stage; null before its first step. */
   optimizer: AdamW | null;
+  /** The tower of `config.textTower`. A frozen one stays; one to be trained goes once a model has taken its weights. */
+  textTower?: Bert | null;
+  /** Reads for the models with a frozen tower, and keeps what it gave; made with the first of them. */
+  textCache?: TextCache;
 }
 
 /** @throws where the stage distils a teacher and there is none. */
 export function requireTeacher(stage: StageName, hasTeacher: boolean): void {
-  if (stage === 'fast' && !hasTeacher) throw new Error('train: stage "fast" needs a teacher; run stage "teacher" first or give --init a checkpoint that has one');
+  if (stage === 'fast' && !hasTeacher) throw new Error('train: stage "fast" needs a teacher; run stage "teacher" first, give --init a checkpoint that has one, or --teacher a CT-CLIP checkpoint');
 }
 
 /** The models a stage trains and reads. Made when first needed, each from its own seed. */
 export function prepareStage(engine: Engine, state: RunState, stage: StageName): void {
-  const { config, tokenizer } = state;
-  const preset = presets[config.preset];
-  const make = (seed: number): CtLite =>
-    new CtLite(engine, preset, { vocabularySize: tokenizer.vocabularySize, seed, head: config.head, logitBias: config.logitBias });
-  if (stage === 'teacher') state.teacher ??= make(config.seed);
-  requireTeacher(stage, state.teacher !== null);
+  const { config } = state;
+  if (stage === 'teacher') state.teacher ??= makeModel(engine, state, config.seed);
+  requireTeacher(stage, state.teacher !== null || config.teacher !== undefined);
   if (stage !== 'teacher') {
     const fresh = !state.student;
-    state.student ??= make(config.seed + 1);
-    if (state.teacher) {
-      if (fresh && config.studentFromTeacher) copyParameters(engine, state.teacher, state.student);
-      state.projectors ??= new FastProjectors(engine, state.student.vision.width, state.teacher.vision.width, config.seed + 2, config.studentFromTeacher);
-    }
+    state.student ??= makeModel(engine, state, config.seed + 1);
+    if (state.teacher && fresh && config.studentFromTeacher) copyParameters(engine, state.teacher, state.student);
+    const teacherWidth = config.teacher?.width ?? state.teacher?.vision.width;
+    if (teacherWidth) state.projectors ??= new FastProjectors(engine, state.student.vision.width, teacherWidth, config.seed + 2, config.studentFromTeacher);
   }
   state.teacher?.requireGrad(false);
   state.student?.requireGrad(false);
   for (const [, tensor] of trainedParameters(state, stage)) tensor.requiresGrad = true;
   state.optimizer ??= makeOptimizer(engine, state, stage);
+}
+
+/** A model of the run with new parameters. A pretrained tower that is trained starts from its weights, or from the teacher's tower. */
+function makeModel(engine: Engine, state: RunState, seed: number): CtLite {
+  const { config, teacher, textTower } = state;
+  const model = newModel(engine, state, seed);
+  if (!config.textTower || config.textTower.frozen) return model;
+  const pretrained = teacher?.text ?? textTower;
+  if (!pretrained) throw new Error(`train: the weights of text tower "${config.textTower.name}" are not at hand; start the run again with --text-tower`);
+  copyParameters(engine, pretrained, model.text!);
+  textTower?.dispose();
+  state.textTower = null;
+  return model;
+}
+
+function newModel(engine: Engine, state: RunState, seed: number | null): CtLite {
+  const { config, tokenizer } = state;
+  const { head, headRank, logitBias, textTower: pretrained } = config;
+  return new CtLite(engine, presets[config.preset], {
+    vocabularySize: pretrained?.vocabularySize ?? tokenizer.vocabularySize, seed, head, logitBias,
+    ...(headRank !== undefined && { headRank }),
+    ...(pretrained && { textConfig: pretrained.text }),
+    ...(pretrained?.frozen && { frozenText: (state.textCache ??= new TextCache(state.textTower!)) }),
+  });
 }
 
 /** Parameters of the model that the stage trains, by name, without the projectors. Throws where `config.trainable` leaves none. */
@@ -69,7 +96,8 @@ const isHead = (name: string): boolean => /^(imageHead|textHead)\.|^log(Scale|Bi
 
 /** The last block of each stack with what follows it: of the encoder's temporal stack its norm and the pooling. */
 function lastBlocks({ vision, text }: CtLite): (name: string) => boolean {
-  const prefixes = [`vision.spatial.${vision.spatial.length - 1}.`, 'vision.spatialNorm.', `vision.temporal.${vision.temporal.length - 1}.`, 'vision.temporalNorm.', 'vision.pool.', `text.layers.${text.layers.length - 1}.`];
+  const prefixes = [`vision.spatial.${vision.spatial.length - 1}.`, 'vision.spatialNorm.', `vision.temporal.${vision.temporal.length - 1}.`, 'vision.temporalNorm.', 'vision.pool.'];
+  if (text) prefixes.push(`text.layers.${text.layers.length - 1}.`);
   return (name) => prefixes.some((prefix) => name.startsWith(prefix));
 }
 
@@ -93,7 +121,8 @@ function makeOptimizer(engine: Engine, state: RunState, stage: StageName): AdamW
     const isLogit = tensor === model.logScale || tensor === model.logitBias;
     // Norms, biases and gains (rank below 2) are not decayed, as is usual.
     const decay = isLogit || tensor.rank < 2 ? 0 : weightDecay;
-    const towerFactor = isLogit ? logitFactor : name.startsWith('text.') && stage === 'align' && teacher ? textFactor : 1;
+    const trainedBefore = config.textTower !== undefined || (stage === 'align' && teacher !== null);
+    const towerFactor = isLogit ? logitFactor : name.startsWith('text.') && trainedBefore ? textFactor : 1;
     return { parameters: [{ name, tensor, learningRateMultiplier: factors.get(tensor) ?? 1 }], learningRate: learningRate * towerFactor, weightDecay: decay };
   });
   return new AdamW(engine, groups, { betas, clip });
@@ -111,6 +140,7 @@ export async function encodeCheckpoint(engine: Engine, state: RunState): Promise
   const add = (prefix: string, tensors: Iterable<[string, Tensor]>): void => {
     for (const [name, tensor] of tensors) named.set(`${prefix}.${name}`, tensor);
   };
+  if (state.textTower) add('text', state.textTower.namedParameters());
   if (state.teacher) add('teacher', state.teacher.namedParameters());
   if (state.student) add('student', state.student.namedParameters());
   if (state.projectors) add('projectors', state.projectors.namedParameters());
@@ -127,7 +157,34 @@ export async function encodeCheckpoint(engine: Engine, state: RunState): Promise
     position: JSON.stringify(state.position),
     optimizerSteps: String(state.optimizer?.stepCount ?? 0),
     vocabulary: state.vocabulary,
+    tokenizer: JSON.stringify(state.tokenizer.settings),
   });
+}
+
+/** What a checkpoint says of itself, checked. Throws naming the file where it is none, or of a later version, or damaged. */
+export function readCheckpointHeader(metadata: Record<string, string>, name: string): { config: TrainConfig; position: Position } {
+  if (metadata.format !== CHECKPOINT_FORMAT) throw new Error(`${name}: is no CT-Lite checkpoint (its metadata has no format "${CHECKPOINT_FORMAT}"); give a checkpoint.safetensors that ct-lite train wrote`);
+  if (Number(metadata.version) > CHECKPOINT_VERSION) throw new Error(`${name}: has checkpoint version ${metadata.version}, this software reads up to ${CHECKPOINT_VERSION}; update ct-lite`);
+  const config = parse<TrainConfig>(metadata.config, name, 'config');
+  const position = parse<Position>(metadata.position, name, 'position');
+  if (!Object.hasOwn(presets, config.preset)) throw new Error(`${name}: names an unknown preset "${config.preset}"`);
+  if (!STAGES.includes(position.stage)) throw new Error(`${name}: names an unknown stage "${position.stage}"`);
+  if (!config.stages?.[position.stage] || !Number.isSafeInteger(position.step)) throw new Error(`${name}: its position (${metadata.position}) fits no stage of its config; the checkpoint is damaged`);
+  checkSizes(config, name);
+  return { config, position };
+}
+
+/** No table is made of a size that a foreign or edited header merely claims. */
+function checkSizes({ preset, headRank, textTower }: TrainConfig, name: string): void {
+  const fail = (rule: string): Error => new Error(`${name}: its config's ${rule}; the checkpoint is damaged`);
+  const most = fullRank(presets[preset].head);
+  if (headRank !== undefined && !(Number.isSafeInteger(headRank) && headRank >= 1 && headRank <= most)) throw fail(`headRank must be a whole number from 1 to ${most}, got ${headRank}`);
+  if (!textTower) return;
+  const { width, layers, heads, feedForward, maxPositions, tokenTypes } = textTower.text ?? {};
+  for (const [field, value] of Object.entries({ width, layers, heads, feedForward, maxPositions, tokenTypes, vocabularySize: textTower.vocabularySize })) {
+    const largest = field === 'layers' ? mostLayers : mostRows;
+    if (!(Number.isSafeInteger(value) && value! >= 1 && value! <= largest)) throw fail(`textTower ${field} must be a whole number from 1 to ${largest}, got ${value}`);
+  }
 }
 
 /**
@@ -136,39 +193,41 @@ export async function encodeCheckpoint(engine: Engine, state: RunState): Promise
  */
 export function decodeCheckpoint(engine: Engine, bytes: Uint8Array, name: string, { learningRate }: { learningRate?: number } = {}): RunState {
   const { tensors, metadata } = decodeSafetensors(bytes, name);
-  if (metadata.format !== CHECKPOINT_FORMAT) throw new Error(`${name}: is no CT-Lite checkpoint (its metadata has no format "${CHECKPOINT_FORMAT}"); give a checkpoint.safetensors that ct-lite train wrote`);
-  if (Number(metadata.version) > CHECKPOINT_VERSION) throw new Error(`${name}: has checkpoint version ${metadata.version}, this software reads up to ${CHECKPOINT_VERSION}; update ct-lite`);
-  const config = parse<TrainConfig>(metadata.config, name, 'config');
-  const position = parse<Position>(metadata.position, name, 'position');
-  if (!Object.hasOwn(presets, config.preset)) throw new Error(`${name}: names an unknown preset "${config.preset}"`);
-  if (!STAGES.includes(position.stage)) throw new Error(`${name}: names an unknown stage "${position.stage}"`);
-  if (!config.stages?.[position.stage] || !Number.isSafeInteger(position.step)) throw new Error(`${name}: its position (${metadata.position}) fits no stage of its config; the checkpoint is damaged`);
+  const { config, position } = readCheckpointHeader(metadata, name);
   if (learningRate !== undefined) for (const stage of Object.values(config.stages)) stage.learningRate = learningRate;
   const vocabulary = metadata.vocabulary ?? '';
-  const state: RunState = { config, vocabulary, tokenizer: named(name, () => loadTokenizer({ vocabTxt: vocabulary })), position, teacher: null, student: null, projectors: null, optimizer: null };
+  // Before text towers could be read from folders there was one way to split texts.
+  const settings = metadata.tokenizer === undefined ? DEFAULT_TOKENIZER_SETTINGS : parse<TokenizerSettings>(metadata.tokenizer, name, 'tokenizer');
+  const tokenizer = named(name, () => loadTokenizer({ vocabTxt: vocabulary, settings }));
+  const state: RunState = { config, vocabulary, tokenizer, position, teacher: null, student: null, projectors: null, optimizer: null };
   try {
     restore(engine, state, tensors, name);
     if (Object.keys(tensors).some((key) => key.startsWith('optimizer.'))) restoreOptimizer(engine, state, tensors, Number(metadata.optimizerSteps), name);
     return state;
   } catch (error) {
-    for (const held of [state.teacher, state.student, state.projectors, state.optimizer]) held?.dispose();
+    disposeState(state);
     throw error;
   }
 }
 
+/** Frees all that a run holds on the GPU. */
+export function disposeState(state: RunState): void {
+  for (const held of [state.teacher, state.student, state.projectors, state.optimizer, state.textTower]) held?.dispose();
+}
+
 /** Makes the models that the checkpoint holds and fills them. */
 function restore(engine: Engine, state: RunState, tensors: Record<string, SafetensorsTensor>, file: string): void {
-  const { config, tokenizer } = state;
+  const { config } = state;
   const has = (prefix: string): boolean => Object.keys(tensors).some((key) => key.startsWith(prefix));
-  const make = (): CtLite => new CtLite(engine, presets[config.preset], { vocabularySize: tokenizer.vocabularySize, seed: config.seed, head: config.head, logitBias: config.logitBias });
-  if (has('teacher.')) state.teacher = make();
-  if (has('student.')) state.student = make();
+  if (config.textTower?.frozen) state.textTower = new Bert(new BlankInitializer(engine), config.textTower.text, config.textTower.vocabularySize).requireGrad(false);
+  if (has('teacher.')) state.teacher = newModel(engine, state, null);
+  if (has('student.')) state.student = newModel(engine, state, null);
   if (has('projectors.')) {
     const { width } = presets[config.preset].encoder;
-    state.projectors = new FastProjectors(engine, width, width, config.seed);
+    state.projectors = new FastProjectors(engine, width, config.teacher?.width ?? width, config.seed);
   }
-  const targets = new Map([...(state.teacher?.namedParameters('teacher') ?? []), ...(state.student?.namedParameters('student') ?? []), ...(state.projectors?.namedParameters('projectors') ?? [])]);
-  if (!targets.size) throw new Error(`${file}: holds no model; the checkpoint is incomplete`);
+  if (!state.teacher && !state.student) throw new Error(`${file}: holds no model; the checkpoint is incomplete`);
+  const targets = new Map([...(state.textTower?.namedParameters('text') ?? []), ...(state.teacher?.namedParameters('teacher') ?? []), ...(state.student?.namedParameters('student') ?? []), ...(state.projectors?.namedParameters('projectors') ?? [])]);
   const unknown = Object.keys(tensors).find((key) => !targets.has(key) && !key.startsWith('optimizer.'));
   if (unknown !== undefined) throw new Error(`${file}: tensor "${unknown}" belongs to no part of the model; the checkpoint is of another preset or software`);
   fill(targets, tensors, file);
@@ -184,7 +243,7 @@ function restoreOptimizer(engine: Engine, state: RunState, tensors: Record<strin
 }
 
 /** Puts the file before the message of whatever `work` throws. */
-function named<T>(file: string, work: () => T): T {
+export function named<T>(file: string, work: () => T): T {
   try {
     return work();
   } catch (cause) {

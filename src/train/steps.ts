@@ -1,22 +1,11 @@
 /** One optimisation step of each stage. */
-import { noGrad, ops, type Engine, type Tensor } from '../autograd/index.ts';
-import type { CohortScan } from '../data/index.ts';
-import { fastLoss, presets, type CtLite, type EncoderOutput } from '../model/index.ts';
-import type { StageName, TrainConfig } from './config.ts';
+import { noGrad, ops, type Engine } from '../autograd/index.ts';
+import type { StageName } from './config.ts';
 import type { RunState } from './run-state.ts';
-import { batchIndices, seededRandom, uniform } from './sampler.ts';
 import { learningRate } from './schedule.ts';
-import { drawTexts, tokenize, type StepTexts } from './texts.ts';
-import type { VolumeStore } from './volumes.ts';
-
-/** Everything of a step that comes from the CPU: drawn by (seed, stage, step) alone, so a resumed run draws the same. */
-export interface StepInput {
-  /** [B·D·Y·X] each; null where the stage does not use it. */
-  raw: Float32Array<ArrayBuffer> | null;
-  jpeg: Float32Array<ArrayBuffer> | null;
-  texts: StepTexts | null;
-  batch: number;
-}
+import { readTexts, stageLosses, trainedModel, type StageLosses } from './stage-losses.ts';
+import type { StepInput } from './step-input.ts';
+import { virtualBatchLosses } from './virtual-batch.ts';
 
 /** Values of a step's losses by name, `loss` the total; and the gradient norm before clipping. */
 export interface StepResult {
@@ -25,40 +14,13 @@ export interface StepResult {
   learningRate: number;
 }
 
-const stageSeeds: Record<StageName, number> = { teacher: 1, fast: 2, align: 3 };
-
-/** What the input of a step is drawn from. */
-export interface StepSource {
-  scans: readonly CohortScan[];
-  /** Of the sentences of these scans' reports. */
-  frequencies: ReadonlyMap<string, number>;
-  volumes: VolumeStore;
-}
-
-/** Draws and decodes the input of a step. */
-export async function loadStep(config: TrainConfig, stage: StageName, step: number, { scans: train, frequencies, volumes }: StepSource, hasTeacher: boolean): Promise<StepInput> {
-  const seed = config.seed * 1000 + stageSeeds[stage];
-  const batch = Math.min(config.batch, train.length);
-  const scans = batchIndices(seed, step, batch, train.length).map((index) => train[index]!);
-  const [low, high] = config.trainQuality;
-  const qualities = scans.map((_, row) => Math.round(uniform(seededRandom(seed, step, row, 'quality'), low, high)));
-  const needsRaw = stage !== 'align' || (hasTeacher && config.fastWeight > 0);
-  return {
-    batch,
-    raw: needsRaw ? await volumes.batch(scans, () => null) : null,
-    jpeg: stage === 'teacher' ? null : await volumes.batch(scans, (row) => qualities[row]!),
-    texts: stage === 'fast' ? null : drawTexts(scans, frequencies, config.text, seed, step),
-  };
-}
-
 /** Runs forward, backward and the update; waits only for the values of the losses. */
 export async function runStep(engine: Engine, state: RunState, stage: StageName, step: number, input: StepInput): Promise<StepResult> {
   const { config, optimizer } = state;
   const { steps, learningRate: peak } = config.stages[stage]!;
   const rate = learningRate(step, { peak, steps });
   return engine.scope(async () => {
-    const { losses, recenter } = stageLosses(engine, state, stage, input);
-    await losses.loss!.backward();
+    const { losses, recenter } = await (input.parts.length > 1 ? virtualBatchLosses : wholeBatchLosses)(engine, state, stage, input);
     const norm = optimizer!.step(rate / peak);
     optimizer!.zeroGrad();
     recenter();
@@ -72,48 +34,9 @@ export async function runStep(engine: Engine, state: RunState, stage: StageName,
   });
 }
 
-/** The mean of fewer embeddings is too nearly each of them: what is left of one is zero, and of two each other's opposite. */
-const leastToCenter = 4;
-/** A batch's mean is a noisy guess of the cohort's: after the first step the bias follows it slowly. */
-const centeringShare = 0.2;
-
-interface StageLosses {
-  /** `loss` is what is minimised; the rest its terms. */
-  losses: Record<string, Tensor>;
-  /** Run after the update; see CtLite.centerHeads. */
-  recenter: () => unknown;
-}
-
-function stageLosses(engine: Engine, state: RunState, stage: StageName, input: StepInput): StageLosses {
-  const { config, teacher, student } = state;
-  const shape = [input.batch, 1, ...presets[config.preset].grid.shape];
-  const upload = (values: Float32Array<ArrayBuffer>): Tensor => engine.tensor(values, shape);
-  if (stage === 'teacher') {
-    const { loss, recenter } = contrastive(state, teacher!, teacher!.encodeImage(upload(input.raw!)).embedding, input.texts!);
-    return { losses: { loss }, recenter };
-  }
-
-  const target = input.raw && teacher ? noGrad(() => engine.scope(() => teacher.vision.forward(upload(input.raw!)).taps)) : null;
-  const output = stage === 'fast' ? student!.vision.forward(upload(input.jpeg!)) : student!.encodeImage(upload(input.jpeg!));
-  const losses: Record<string, Tensor> = {};
-  if (target) Object.assign(losses, distillation(state, output, target));
-  if (stage === 'fast') return { losses: { loss: losses.fast!, ...losses }, recenter: () => {} };
-  const { loss: sigLip, recenter } = contrastive(state, student!, (output as ReturnType<CtLite['encodeImage']>).embedding, input.texts!);
-  const loss = target ? ops.add(sigLip, ops.mul(losses.fast!, config.fastWeight)) : sigLip;
-  return { losses: { loss, sigLip, ...losses }, recenter };
-}
-
-function contrastive({ config, tokenizer, position }: RunState, model: CtLite, images: Tensor, { texts, matches }: StepTexts): { loss: Tensor; recenter: () => unknown } {
-  const embeddings = model.encodeText(tokenize(tokenizer, texts, config.text.maxTokens));
-  const loss = ops.sigLipLoss(images, embeddings, model.logScale, model.logitBias, { matches });
-  const fresh = position.step === 0;
-  const enough = images.shape[0]! >= leastToCenter && texts.length >= leastToCenter;
-  return { loss, recenter: () => (enough ? model.centerHeads(images, embeddings, fresh ? 1 : centeringShare) : undefined) };
-}
-
-function distillation({ config, projectors }: RunState, output: EncoderOutput, target: EncoderOutput['taps']): Record<string, Tensor> {
-  const { total, terms } = fastLoss({ student: output.taps, teacher: target, projectors: projectors!.taps }, { weights: config.fast });
-  const weighed = Object.entries(terms).filter((entry): entry is [string, Tensor] => entry[1] !== null);
-  // The terms before their sum: the first that is not finite is the cause.
-  return { ...Object.fromEntries(weighed), fast: total };
+async function wholeBatchLosses(engine: Engine, state: RunState, stage: StageName, { parts, texts }: StepInput): Promise<StageLosses> {
+  const read = texts && (await readTexts(state, trainedModel(state, stage), texts.texts));
+  const made = stageLosses(engine, state, stage, await parts[0]!.load(), read && { read, matches: texts.matches });
+  await made.losses.loss!.backward();
+  return made;
 }

@@ -1,5 +1,5 @@
 /** The texts of a training step and which volume each belongs to. */
-import { labelPrompts, LABELS, type CohortScan, type Tokenizer } from '../data/index.ts';
+import { labelPrompts, LABELS, UNLABELLED, type CohortScan, type Tokenizer } from '../data/index.ts';
 import type { TextBatch } from '../model/index.ts';
 import type { TrainConfig } from './config.ts';
 import { seededRandom, uniform } from './sampler.ts';
@@ -27,7 +27,7 @@ export function sentencesOf(report: string): string[] {
 export function drawTexts(scans: readonly CohortScan[], frequencies: ReadonlyMap<string, number>, options: TrainConfig['text'], seed: number, step: number): StepTexts {
   const columns = options.unit === 'report' ? reportColumns(scans) : sentenceColumns(scans, frequencies, options.sentencesPerScan, seed, step);
   if (options.labelPrompts && scans.every(({ labels }) => labels)) {
-    const prompts = promptColumns();
+    const prompts = promptColumns(scans);
     const asked = new Set(prompts.map(({ text }) => text));
     columns.splice(0, columns.length, ...prompts, ...columns.filter(({ text }) => !asked.has(text)));
   }
@@ -43,7 +43,7 @@ interface TextColumn {
 }
 
 function reportColumns(scans: readonly CohortScan[]): TextColumn[] {
-  const reports = new Map(scans.map(({ reportId, report }) => [reportId, report]));
+  const reports = new Map(scans.filter(({ report }) => report !== '').map(({ reportId, report }) => [reportId, report]));
   return [...reports].map(([id, text]) => ({ text, fits: (scan) => scan.reportId === id }));
 }
 
@@ -61,9 +61,10 @@ function sentenceColumns(scans: readonly CohortScan[], frequencies: ReadonlyMap<
   return [...drawn].map((text) => ({ text, fits: (scan) => held.get(scan)!.has(text) }));
 }
 
-/** "X is present." and "X is not present." of each label in turn. */
-function promptColumns(): TextColumn[] {
+/** "X is present." and "X is not present." of each label in turn, but for those that some scan of the batch has no word about. */
+function promptColumns(scans: readonly CohortScan[]): TextColumn[] {
   return LABELS.flatMap((name, label) => {
+    if (scans.some(({ labels }) => labels![label] === UNLABELLED)) return [];
     const { positive, negative } = labelPrompts(name);
     return [
       { text: positive, fits: ({ labels }: CohortScan) => labels![label] === 1 },

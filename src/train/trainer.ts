@@ -1,12 +1,13 @@
 /** The training loop: stages, validation, checkpoints, the metrics file; interruptible and exactly resumable. */
 import type { Engine } from '../autograd/index.ts';
-import type { Cohort, CohortScan, FileSystem } from '../data/index.ts';
-import { presets } from '../model/index.ts';
+import type { Cohort, FileSystem } from '../data/index.ts';
 import { STAGES, totalSteps, type StageName } from './config.ts';
-import { evaluateSplit, scoreScans } from './evaluate.ts';
 import { endStage, encodeCheckpoint, prepareStage, type RunState } from './run-state.ts';
-import { loadStep, runStep, type StepInput, type StepResult } from './steps.ts';
+import { loadStep, type StepInput } from './step-input.ts';
+import { runStep, type StepResult } from './steps.ts';
+import type { TeacherTargets } from './teacher-targets.ts';
 import { sentenceFrequencies } from './texts.ts';
+import { measureDistillation, validateAuroc, type DistillationMeasure } from './validate.ts';
 import type { VolumeStore } from './volumes.ts';
 
 /** One line of metrics.jsonl. */
@@ -34,13 +35,22 @@ export interface ValidationRecord {
   meanAuroc: number | null;
 }
 
-export type MetricsRecord = StepRecord | ValidationRecord;
+/** FAST on validation scans, before the first and after the last step of the stage `fast`. */
+export interface DistillationRecord extends DistillationMeasure {
+  kind: 'distillation';
+  globalStep: number;
+  stage: StageName;
+}
+
+export type MetricsRecord = StepRecord | ValidationRecord | DistillationRecord;
 
 export interface TrainerHost {
   files: FileSystem;
   /** Folder of the run; exists. */
   folder: string;
   volumes: VolumeStore;
+  /** Of the foreign teacher that the config names; complete for the training scans. */
+  targets?: TeacherTargets;
   onStep: (record: StepRecord, total: number) => void;
   onValidation?: (record: ValidationRecord) => void;
   onNote: (text: string) => void;
@@ -69,14 +79,17 @@ export async function train(engine: Engine, state: RunState, cohort: Cohort, hos
   const { config } = state;
   const trainScans = cohort.scans.filter(({ split }) => split === 'train');
   const validationScans = cohort.splitTooSmall ? trainScans : cohort.scans.filter(({ split }) => split === 'validation');
-  const source = { scans: trainScans, frequencies: sentenceFrequencies(trainScans), volumes: host.volumes };
+  const source = { scans: trainScans, frequencies: sentenceFrequencies(trainScans), volumes: host.volumes, ...(host.targets && { targets: host.targets }) };
   const metrics = new MetricsLog(host);
+  if (config.teacher && !host.targets) throw new Error('train: the run distils a foreign teacher, and its targets were not given');
   if (!trainScans.length) throw new Error('train: the cohort has no training scans; give more scans, or mend those that were skipped');
-  await metrics.rewindTo(globalStepOf(state));
+  await metrics.rewindTo(globalStepOf(state), state.position.stage);
   const place = (): string => `${host.files.join(host.folder, CHECKPOINT_FILE)} (step ${globalStepOf(state)})`;
   // A run that starts past its first step was read from its checkpoint.
   let saved = globalStepOf(state) > 0 ? place() : null;
   const save = async (): Promise<void> => {
+    // Before the checkpoint: a run resumed from it then finds the texts read that had been read when it was written.
+    await state.textCache?.save();
     await host.files.writeFile(host.files.join(host.folder, CHECKPOINT_FILE), await encodeCheckpoint(engine, state));
     saved = place();
   };
@@ -90,6 +103,14 @@ export async function train(engine: Engine, state: RunState, cohort: Cohort, hos
       continue;
     }
     prepareStage(engine, state, stage);
+    const distillation = async (): Promise<void> => {
+      // A foreign teacher has no targets of validation scans.
+      if (stage !== 'fast' || !state.teacher || !validationScans.length) return;
+      const record: DistillationRecord = { kind: 'distillation', globalStep: globalStepOf(state), stage, ...(await measureDistillation(engine, state, validationScans, host.volumes)) };
+      await metrics.append(record);
+      host.onNote(`FAST on ${record.scans} validation scans at JPEG ${record.quality} ${state.position.step ? 'after' : 'before'} its stage: ${record.losses.fast!.toPrecision(4)}`);
+    };
+    if (state.position.step === 0) await distillation();
     const load = (step: number): Promise<StepInput> => {
       const input = loadStep(config, stage, step, source, state.teacher !== null);
       input.catch(() => {}); // awaited at its step; until then a failure must not count as unhandled
@@ -114,10 +135,12 @@ export async function train(engine: Engine, state: RunState, cohort: Cohort, hos
       const last = step + 1 === steps;
       const due = last || (step + 1) % config.validateEvery === 0;
       if (due && stage !== 'fast' && validationScans.some(({ labels }) => labels)) {
-        const validation: ValidationRecord = { kind: 'validation', globalStep, stage, meanAuroc: await validate(engine, state, stage, validationScans, host) };
+        const validation: ValidationRecord = { kind: 'validation', globalStep, stage, meanAuroc: await validateAuroc(engine, state, stage, validationScans, host.volumes) };
         await metrics.append(validation);
+        host.onNote(`validation after step ${globalStep} (${stage === 'teacher' ? 'teacher, uncompressed' : `student, JPEG ${config.quality}`}): mean AUROC ${validation.meanAuroc?.toFixed(3) ?? 'not measurable'} on ${validationScans.length} scans`);
         host.onValidation?.(validation);
       }
+      if (last) await distillation();
       if (host.stopRequested() || last || (step + 1) % config.checkpointEvery === 0) await save();
       if (host.stopRequested()) {
         host.onNote(`stopped after step ${globalStep}; saved ${saved}`);
@@ -133,19 +156,6 @@ export async function train(engine: Engine, state: RunState, cohort: Cohort, hos
 export function globalStepOf({ config, position }: Pick<RunState, 'config' | 'position'>): number {
   const before = STAGES.slice(0, STAGES.indexOf(position.stage));
   return before.reduce((steps, stage) => steps + (config.stages[stage]?.steps ?? 0), position.step);
-}
-
-async function validate(engine: Engine, state: RunState, stage: StageName, scans: readonly CohortScan[], host: TrainerHost): Promise<number | null> {
-  const { config, tokenizer } = state;
-  const isTeacher = stage === 'teacher';
-  const scores = await scoreScans(scans, {
-    engine, tokenizer, volumes: host.volumes, shape: presets[config.preset].grid.shape, batch: config.batch,
-    model: isTeacher ? state.teacher! : state.student!,
-    quality: isTeacher ? null : config.quality,
-  });
-  const { mean } = evaluateSplit(scores, scores, scans, config.seed, 'validation').metrics;
-  host.onNote(`validation after step ${globalStepOf(state)} (${isTeacher ? 'teacher, uncompressed' : `student, JPEG ${config.quality}`}): mean AUROC ${mean.auroc?.toFixed(3) ?? 'not measurable'} on ${scans.length} scans`);
-  return mean.auroc;
 }
 
 function checkFinite({ losses, gradientNorm }: StepResult, globalStep: number, stage: StageName, saved: string | null): void {
@@ -170,11 +180,11 @@ class MetricsLog {
     return this.host.files.appendFile(this.path, `${JSON.stringify(record)}\n`);
   }
 
-  /** Drops what was logged after the checkpoint that a resumed run starts from. */
-  async rewindTo(globalStep: number): Promise<void> {
+  /** Drops what was logged after the checkpoint that a resumed run starts from, the first word of the next stage included. */
+  async rewindTo(globalStep: number, stage: StageName): Promise<void> {
     const { files } = this.host;
     if (!(await files.exists(this.path))) return;
-    const kept = parseMetrics(await files.readFile(this.path)).filter((record) => record.globalStep <= globalStep);
+    const kept = parseMetrics(await files.readFile(this.path)).filter((record) => record.globalStep < globalStep || (record.globalStep === globalStep && record.stage === stage));
     await files.writeFile(this.path, new TextEncoder().encode(kept.map((record) => `${JSON.stringify(record)}\n`).join('')));
   }
 }

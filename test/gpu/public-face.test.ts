@@ -11,7 +11,7 @@ const root = fileURLToPath(new URL('../..', import.meta.url));
 async function runProgram(body: string): Promise<unknown> {
   const adapter = JSON.stringify(process.env.CT_LITE_ADAPTER ?? '');
   const program = `
-    import { checkpoint, Engine, EngineError, noGrad, openEngine, ops, Tensor } from 'ct-lite';
+    import { bytesAccess, checkpoint, Engine, EngineError, fileAccess, loadCtClip, noGrad, openEngine, openWeights, ops, Tensor } from 'ct-lite';
     const engine = await openEngine({ adapter: ${adapter} });
     const result = await (async () => { ${body} })();
     engine.destroy();
@@ -22,6 +22,21 @@ async function runProgram(body: string): Promise<unknown> {
 
 describe('the built package', () => {
   beforeAll(() => buildAll());
+
+  it('loads CT-CLIP from a path, from bytes and from an opened source', async () => {
+    const result = await runProgram(`
+      const path = 'test/fixtures/model/ct-clip-wrapped.pt';
+      const source = await openWeights(await fileAccess(path), path);
+      const bytes = await (await fileAccess(path)).read(0, (await fileAccess(path)).byteLength);
+      const lengths = [];
+      for (const file of [path, bytes, source]) {
+        const teacher = await loadCtClip(engine, file);
+        const { latent, quantisedTokens } = await teacher.encode(engine.full([1, 1, 6, 4, 6], 0.5));
+        lengths.push([...latent.shape, ...quantisedTokens.shape, Math.hypot(...await latent.toArray()).toFixed(4)]);
+      }
+      return lengths;`);
+    expect(result).toEqual(Array.from({ length: 3 }, () => [1, 6, 1, 3, 2, 2, 8, '1.0000']));
+  });
 
   it('makes tensors, computes, differentiates and reads back', async () => {
     const result = await runProgram(`

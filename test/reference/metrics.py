@@ -9,7 +9,16 @@ from pathlib import Path
 
 import numpy as np
 import sklearn
-from sklearn.metrics import accuracy_score, f1_score, precision_score, roc_auc_score, roc_curve
+from sklearn.calibration import calibration_curve
+from sklearn.metrics import (
+    accuracy_score,
+    average_precision_score,
+    brier_score_loss,
+    f1_score,
+    precision_score,
+    roc_auc_score,
+    roc_curve,
+)
 
 CASES = [  # name, scans, prevalence, number of distinct scores (0: continuous)
     ("continuous", 65, 0.3, 0),
@@ -37,6 +46,7 @@ def case(rng, name, scans, prevalence, levels):
         "scores": scores.tolist(),
         "truth": truth.tolist(),
         "auroc": roc_auc_score(truth, scores),
+        "averagePrecision": average_precision_score(truth, scores),
         "falsePositiveRate": fpr.tolist(),
         "truePositiveRate": tpr.tolist(),
         "thresholds": thresholds[1:].tolist(),
@@ -65,16 +75,50 @@ def extremes():
     return rows
 
 
+def calibration_error(truth, scores):
+    """Guo et al. 2017 over the bins of calibration_curve, which does not give their counts."""
+    observed, mean_score = calibration_curve(truth, scores, n_bins=10, strategy="uniform")
+    bins = np.searchsorted(np.linspace(0, 1, 11)[1:-1], scores)
+    counts = np.bincount(bins, minlength=10)
+    return float(np.sum(counts[counts > 0] * np.abs(observed - mean_score)) / len(scores)), mean_score, observed
+
+
+def probability_case(rng, name, scans, levels):
+    """levels: number of distinct scores, edges of the bins and both ends among them; 0: continuous."""
+    scores = rng.integers(0, levels + 1, size=scans) / levels if levels else rng.random(scans)
+    truth = (rng.random(scans) < scores**2).astype(int)
+    truth[0], truth[1] = 1, 0
+    ece, mean_score, observed = calibration_error(truth, scores)
+    return {
+        "name": name,
+        "scores": scores.tolist(),
+        "truth": truth.tolist(),
+        "averagePrecision": average_precision_score(truth, scores),
+        "brier": brier_score_loss(truth, scores),
+        "ece": ece,
+        "meanScore": mean_score.tolist(),
+        "observed": observed.tolist(),
+    }
+
+
 def weighted_case(rng):
-    """AUROC with whole-number weights: what a bootstrap resample is."""
+    """Whole-number weights: what a bootstrap resample is."""
     truth = (rng.random(40) < 0.4).astype(int)
-    scores = np.round(rng.normal(size=40) + truth, 1)
+    scores = np.round(rng.random(40) * 0.6 + 0.3 * truth, 2)
     weights = rng.integers(0, 4, size=40)
+    t, s = np.repeat(truth, weights), np.repeat(scores, weights)
+    predictions = (s >= 0.5).astype(int)
     return {
         "truth": truth.tolist(),
         "scores": scores.tolist(),
         "weights": weights.tolist(),
-        "auroc": roc_auc_score(np.repeat(truth, weights), np.repeat(scores, weights)),
+        "auroc": roc_auc_score(t, s),
+        "averagePrecision": average_precision_score(t, s),
+        "weightedF1": f1_score(t, predictions, average="weighted", zero_division=0),
+        "accuracy": accuracy_score(t, predictions),
+        "precision": precision_score(t, predictions, zero_division=0),
+        "brier": brier_score_loss(t, s),
+        "ece": calibration_error(t, s)[0],
     }
 
 
@@ -91,6 +135,7 @@ if __name__ == "__main__":
         "madeBy": f"test/reference/metrics.py, scikit-learn {sklearn.__version__}, numpy {np.__version__}",
         "cases": [case(rng, *each) for each in CASES],
         "extremes": extremes(),
+        "probabilities": [probability_case(rng, *each) for each in [("continuous", 65, 0), ("tied, on the edges of the bins", 63, 10), ("tied, 4 levels", 31, 4)]],
         "weighted": weighted_case(rng),
         "quantile": quantiles(rng),
     }

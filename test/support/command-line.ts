@@ -21,10 +21,21 @@ export interface RunningCommand {
   finished: Promise<Finished>;
 }
 
+export interface StartOptions {
+  cwd?: string;
+  /** False for what ends before it needs an adapter: it is then not told which to take. */
+  gpu?: boolean;
+  /** A module for `node --import`, loaded before the command line. */
+  preload?: URL;
+  /** Added to the environment. */
+  env?: Record<string, string>;
+  /** User to run as; only root may choose. */
+  uid?: number;
+}
+
 export interface CommandLine {
-  /** `gpu: false` for what ends before it needs an adapter: it is then not told which to take. */
-  start(args: readonly string[], options?: { cwd?: string; gpu?: boolean }): RunningCommand;
-  run(args: readonly string[], options?: { cwd?: string; gpu?: boolean }): Promise<Finished>;
+  start(args: readonly string[], options?: StartOptions): RunningCommand;
+  run(args: readonly string[], options?: StartOptions): Promise<Finished>;
   remove(): Promise<void>;
 }
 
@@ -33,8 +44,14 @@ export async function buildCommandLine(name: string): Promise<CommandLine> {
   const folder = fileURLToPath(new URL(`../../dist/test-${name}`, import.meta.url));
   await build({ ...nodeBuild, outdir: folder, sourcemap: false });
   const adapter = process.env.CT_LITE_ADAPTER;
-  const start: CommandLine['start'] = (args, { cwd, gpu = true } = {}) => {
-    const child = spawn(process.execPath, [join(folder, 'cli.js'), ...args, ...(adapter && gpu ? ['--adapter', adapter] : [])], { ...(cwd && { cwd }), stdio: ['ignore', 'pipe', 'pipe'] });
+  const start: CommandLine['start'] = (args, { cwd, gpu = true, preload, env, uid } = {}) => {
+    const nodeArguments = preload ? ['--import', preload.href] : [];
+    const child = spawn(process.execPath, [...nodeArguments, join(folder, 'cli.js'), ...args, ...(adapter && gpu ? ['--adapter', adapter] : [])], {
+      stdio: ['ignore', 'pipe', 'pipe'],
+      env: { ...process.env, ...env },
+      ...(cwd && { cwd }),
+      ...(uid !== undefined && { uid }),
+    });
     let [out, err] = ['', ''];
     child.stdout.on('data', (data) => (out += data));
     child.stderr.on('data', (data) => (err += data));

@@ -4,9 +4,12 @@ import { requestNodeAdapter } from '../../src/platform/node-adapter.ts';
 
 let shared: Promise<Engine> | null = null;
 
+/** Bytes that the shared engine binds at most: set by the test project that runs every op in pieces. */
+const bindingLimit = process.env.CT_LITE_BINDING_LIMIT ? Number(process.env.CT_LITE_BINDING_LIMIT) : undefined;
+
 /** The engine that all GPU tests of a process share. CT_LITE_ADAPTER picks the adapter. Refuses the null backend. */
 export function testEngine(): Promise<Engine> {
-  shared ??= openTestEngine();
+  shared ??= openTestEngine({ bindingLimit });
   return shared;
 }
 

@@ -11,9 +11,9 @@ export interface OpFixture {
   gradients: Record<string, number[]>;
 }
 
-/** Cases of test/fixtures/ops/<stem>.json, by name. */
-export function readOpFixtures(stem: string): Record<string, OpFixture> {
-  return JSON.parse(readFileSync(new URL(`../fixtures/ops/${stem}.json`, import.meta.url), 'utf8')) as Record<string, OpFixture>;
+/** Cases of test/fixtures/ops/<stem>.json, by name; `Extra` is what the script adds to each. */
+export function readOpFixtures<Extra = unknown>(stem: string): Record<string, OpFixture & Extra> {
+  return JSON.parse(readFileSync(new URL(`../fixtures/ops/${stem}.json`, import.meta.url), 'utf8')) as Record<string, OpFixture & Extra>;
 }
 
 /** Runs an op on a fixture's inputs, forward and backward, and compares with what PyTorch got. */

@@ -1,10 +1,17 @@
+import backwardRowsSource from '../../../kernels/attention-gram.backward-rows.wgsl';
 import backwardSource from '../../../kernels/attention-gram.backward.wgsl';
 import forwardSource from '../../../kernels/attention-gram.forward.wgsl';
 import symmetrizeSource from '../../../kernels/attention-gram.symmetrize.wgsl';
-import { defineKernel } from '../../engine/index.ts';
+import { defineKernel, type SplitAxis } from '../../engine/index.ts';
+import { noGrad } from '../grad-mode.ts';
 import { checkDType, checkTensor, defineOp, runKernel } from '../op.ts';
 import { record } from '../tape.ts';
 import type { Tensor } from '../tensor.ts';
+import { affine } from './affine.ts';
+import { add, mul } from './binary.ts';
+import { gemm } from './matmul.ts';
+import { transpose } from './permute.ts';
+import { byRow, rowPlan, type RowPlan } from './row-plan.ts';
 import { tileProduct } from './tile-product.ts';
 
 const TILE = 4;
@@ -17,6 +24,10 @@ const forwardKernel = defineKernel({
   params: { batches: 'u32', tokens: 'u32', channels: 'u32', tiles: 'u32' },
   constants: { WORKGROUP_SIZE: 64 },
   workgroups: ({ batches, tiles }, { WORKGROUP_SIZE }) => Math.ceil((batches! * tiles!) / WORKGROUP_SIZE!),
+  split: ({ batches, tokens }): SplitAxis[] => [
+    { extent: batches!, bindings: { f: {}, m: {}, g: {} }, params: (_, count) => ({ batches: count }) },
+    { extent: tokens!, bindings: { f: { outer: batches! }, m: { outer: batches! } }, params: (_, count) => ({ tokens: count }), sums: ['g'] },
+  ],
 });
 
 const symmetrizeKernel = defineKernel({
@@ -27,6 +38,7 @@ const symmetrizeKernel = defineKernel({
   params: { batches: 'u32', channels: 'u32' },
   constants: { WORKGROUP_SIZE: 64 },
   workgroups: ({ batches, channels }, { WORKGROUP_SIZE }) => Math.ceil((batches! * channels! ** 2) / WORKGROUP_SIZE!),
+  slab: { param: 'batches', bindings: ['dg', 'd'] },
 });
 
 const backwardKernel = defineKernel({
@@ -37,7 +49,15 @@ const backwardKernel = defineKernel({
   params: { rows: 'u32', channels: 'u32' },
   constants: { WORKGROUP_SIZE: 64 },
   workgroups: ({ rows }) => rows!,
+  slab: { param: 'rows', bindings: ['f', 'm', 'h', 'dm'] },
 });
+
+const backwardRowsKernel = defineKernel({ ...backwardKernel, ...byRow, label: 'attention-gram.backward-rows', source: backwardRowsSource });
+
+export interface AttentionGramOptions {
+  /** Of the backward pass; chosen by the adapter unless given (for tests). */
+  plan?: RowPlan;
+}
 
 /**
  * Gram matrices weighted by an attention map (MODEL §4.3): G[b] = Σ_n m[b,n] f[b,n] f[b,n]ᵀ.
@@ -45,26 +65,38 @@ const backwardKernel = defineKernel({
  * `f` [B, N, C], `m` [B, N]; gives [B, C, C]. Uniform m = 1/N is the Gram matrix of Gatys et al. 2016. Saves f and m.
  * Gradients, with D the symmetrised dG: df_n = 2 m_n D f_n, dm_n = f_nᵀ D f_n.
  */
-export const attentionGram = defineOp('attentionGram', (f: Tensor, m: Tensor): Tensor => {
+export const attentionGram = defineOp('attentionGram', (f: Tensor, m: Tensor, { plan }: AttentionGramOptions = {}): Tensor => {
   checkTensor(f, 'attentionGram', 'f', [null, null, null]);
   const [batches, tokens, channels] = f.shape as [number, number, number];
   checkTensor(m, 'attentionGram', 'm', [batches, tokens]);
   checkDType(f, 'attentionGram', 'f');
   checkDType(m, 'attentionGram', 'm');
   const { engine } = f;
-  const g = engine.empty([batches, channels, channels]);
-  const edge = Math.ceil(channels / TILE);
-  runKernel(forwardKernel, { f, m, g }, { batches, tokens, channels, tiles: (edge * (edge + 1)) / 2 });
+  const isLarge = 4 * channels ** 2 > engine.device.bindingLimit; // the tiles of one matrix are written in one piece
+  const g = isLarge ? noGrad(() => gemm(f, mul(f, m.alias([batches, tokens, 1])), { transposeA: true })) : gram(f, m);
   return record(g, 'attentionGram', [f, m], { f, m }, (dY, saved, [needsF, needsM]) => {
-    const d = engine.empty(g.shape);
-    runKernel(symmetrizeKernel, { dg: dY, d }, { batches, channels });
+    const d = isLarge ? affine(add(dY, transpose(dY, 1, 2)), 0.5, 0) : symmetrized(dY);
     const h = engine.empty(saved.f.shape);
     const dM = engine.empty(saved.m.shape);
     tileProduct(saved.f, { batch: tokens * channels, row: channels, column: 1 }, d, { batch: channels ** 2, row: channels, column: 1 }, h, { batches, rows: tokens, steps: channels, columns: channels });
-    runKernel(backwardKernel, { f: saved.f, m: saved.m, h, dm: dM }, { rows: batches * tokens, channels });
+    runKernel(rowPlan(engine, plan) === 'row' ? backwardRowsKernel : backwardKernel, { f: saved.f, m: saved.m, h, dm: dM }, { rows: batches * tokens, channels });
     return [needsF ? h : null, needsM ? dM : null];
   });
 });
+
+function gram(f: Tensor, m: Tensor): Tensor {
+  const [batches, tokens, channels] = f.shape as [number, number, number];
+  const g = f.engine.empty([batches, channels, channels]);
+  const edge = Math.ceil(channels / TILE);
+  runKernel(forwardKernel, { f, m, g }, { batches, tokens, channels, tiles: (edge * (edge + 1)) / 2 });
+  return g;
+}
+
+function symmetrized(dG: Tensor): Tensor {
+  const d = dG.engine.empty(dG.shape);
+  runKernel(symmetrizeKernel, { dg: dG, d }, { batches: dG.shape[0]!, channels: dG.shape[1]! });
+  return d;
+}
 
 export interface GramShape {
   batches: number;

@@ -1,7 +1,8 @@
 import backwardSource from '../../../kernels/avg-pool3d.backward.wgsl';
 import forwardSource from '../../../kernels/avg-pool3d.forward.wgsl';
-import { check, defineKernel, formatShape, sizeOf, type KernelSpec, type ParamType, type Shape } from '../../engine/index.ts';
+import { check, defineKernel, formatShape, sizeOf, type KernelSpec, type ParamType, type Shape, type SplitAxis } from '../../engine/index.ts';
 import { checkDType, defineOp, runKernel } from '../op.ts';
+import { readWindow, volumeAxes } from '../split-axes.ts';
 import { record } from '../tape.ts';
 import type { Tensor } from '../tensor.ts';
 
@@ -13,11 +14,38 @@ export interface AvgPool3dOptions {
 }
 
 const params: Record<string, ParamType> = { in_extent: 'vec4u', out_extent: 'vec4u', kernel: 'vec4u', stride: 'vec4u', rows: 'u32' };
+const backwardParams: Record<string, ParamType> = { in_first: 'vec4u', in_count: 'vec4u', out_first: 'vec4u', out_count: 'vec4u', kernel: 'vec4u', stride: 'vec4u', rows: 'u32' };
 
 const oneInvocationFor =
-  (extent: 'in_extent' | 'out_extent'): KernelSpec['workgroups'] =>
+  (extent: 'in_count' | 'out_extent'): KernelSpec['workgroups'] =>
   (values, { WORKGROUP_SIZE }) =>
     Math.ceil((values.rows! * sizeOf((values[extent] as unknown as number[]).slice(0, 3))) / WORKGROUP_SIZE!);
+
+function component(params: Record<string, number>, name: string, axis: number): number {
+  return (params[name] as unknown as number[])[axis]!;
+}
+
+/** Windows along one axis, with the voxels they hold. */
+function windowAxis(params: Record<string, number>, axis: number): SplitAxis {
+  const [inExtent, outExtent] = [params.in_extent, params.out_extent] as unknown as [number[], number[]];
+  const reads = { stride: component(params, 'stride', axis), base: 0, step: 1, taps: component(params, 'kernel', axis) };
+  const window = (first: number, count: number): readonly [number, number] => readWindow(first, count, inExtent[axis]!, reads);
+  const replaced = (extent: number[], value: number): number[] => extent.map((other, k) => (k === axis ? value : other));
+  return {
+    extent: outExtent[axis]!,
+    bindings: {
+      x: { outer: params.rows! * sizeOf(inExtent.slice(0, axis)), extent: inExtent[axis]!, window },
+      y: { outer: params.rows! * sizeOf(outExtent.slice(0, axis)) },
+    },
+    params: (first, count) => ({ in_extent: replaced(inExtent, window(first, count)[1]), out_extent: replaced(outExtent, count) }),
+  };
+}
+
+/** Windows that may hold voxels `first` to `last` of an axis. */
+function windowsWith(first: number, last: number, axis: number, params: Record<string, number>): [number, number] {
+  const stride = component(params, 'stride', axis);
+  return [Math.ceil((first + 1 - component(params, 'kernel', axis)) / stride), Math.floor(last / stride)];
+}
 
 const forwardKernel = defineKernel({
   label: 'avg-pool3d.forward',
@@ -28,6 +56,7 @@ const forwardKernel = defineKernel({
   constants: { WORKGROUP_SIZE: 64 },
   workgroups: oneInvocationFor('out_extent'),
   slab: { param: 'rows', bindings: ['x', 'y'] },
+  split: (values) => [0, 1, 2].map((axis) => windowAxis(values, axis)),
 });
 
 const backwardKernel = defineKernel({
@@ -35,10 +64,11 @@ const backwardKernel = defineKernel({
   source: backwardSource,
   inputs: ['dy'],
   outputs: ['dx'],
-  params,
+  params: backwardParams,
   constants: { WORKGROUP_SIZE: 64 },
-  workgroups: oneInvocationFor('in_extent'),
+  workgroups: oneInvocationFor('in_count'),
   slab: { param: 'rows', bindings: ['dy', 'dx'] },
+  split: (values) => volumeAxes(values, { name: 'in', binding: 'dx' }, { name: 'out', binding: 'dy' }, windowsWith),
 });
 
 /**
@@ -58,7 +88,9 @@ export const avgPool3d = defineOp('avgPool3d', (x: Tensor, options: AvgPool3dOpt
   const inputShape = x.shape;
   return record(y, 'avgPool3d', [x], {}, (dY) => {
     const dX = engine.empty(inputShape);
-    runKernel(backwardKernel, { dy: dY, dx: dX }, values);
+    const whole = [0, 0, 0, 0];
+    const { kernel, stride, in_extent, out_extent } = values;
+    runKernel(backwardKernel, { dy: dY, dx: dX }, { in_first: whole, in_count: in_extent, out_first: whole, out_count: out_extent, kernel, stride, rows });
     return [dX];
   });
 });

@@ -6,7 +6,7 @@ import { record } from '../tape.ts';
 import { Tensor } from '../tensor.ts';
 import { affine } from './affine.ts';
 import { sumToShape } from './reduce.ts';
-import { axisParams, checkWalk, maxStridedRank, mergeAxes } from './strided-copy.ts';
+import { axisParams, checkWalk, maxStridedRank, mergeAxes, walkAxes } from './strided-copy.ts';
 
 export type Operand = Tensor | number;
 
@@ -40,6 +40,7 @@ const broadcastKernel = defineKernel({
   },
   constants: { WORKGROUP_SIZE: 64, OPERATION: 0, RANK: maxStridedRank },
   workgroups: ({ count }, { WORKGROUP_SIZE }) => Math.ceil(count! / WORKGROUP_SIZE!),
+  split: (params) => walkAxes(params, { a: 'a_strides', b: 'b_strides' }),
 });
 
 /** Strides of an operand of `shape` as it is walked over the broadcast shape `target`: 0 along axes that it repeats. */

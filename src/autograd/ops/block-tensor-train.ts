@@ -1,5 +1,5 @@
 import swapSource from '../../../kernels/block-tensor-train.swap.wgsl';
-import { check, defineKernel, formatShape, sizeOf, type Shape } from '../../engine/index.ts';
+import { check, defineKernel, formatShape, sizeOf, type Shape, type SplitAxis } from '../../engine/index.ts';
 import { checkDType, defineOp, runKernel } from '../op.ts';
 import { record } from '../tape.ts';
 import type { Tensor } from '../tensor.ts';
@@ -20,6 +20,21 @@ const swapKernel = defineKernel({
   params: { count: 'u32', b: 'u32', middle: 'u32', c: 'u32', inner: 'u32' },
   constants: { WORKGROUP_SIZE: 64 },
   workgroups: ({ count }, { WORKGROUP_SIZE }) => Math.ceil(count! / WORKGROUP_SIZE!),
+  split: ({ count, b, middle, c, inner }) => {
+    const outer = count! / (b! * middle! * c! * inner!);
+    const axis = (extent: number, x: number, y: number, name?: string): SplitAxis => ({
+      extent,
+      bindings: { x: { outer: x }, y: { outer: y } },
+      params: (_, part) => ({ count: (count! / extent) * part, ...(name && { [name]: part }) }),
+    });
+    return [
+      axis(outer, 1, 1),
+      axis(c!, outer * b! * middle!, outer, 'c'),
+      axis(b!, outer, outer * c! * middle!, 'b'),
+      axis(middle!, outer * b!, outer * c!, 'middle'),
+      axis(inner!, count! / inner!, count! / inner!, 'inner'),
+    ];
+  },
 });
 
 /**

@@ -1,14 +1,21 @@
 import backwardBiasSource from '../../../kernels/conv3d.backward-bias.wgsl';
 import backwardWeightSingleSource from '../../../kernels/conv3d.backward-weight-single.wgsl';
+import backwardWeightSubgroupSource from '../../../kernels/conv3d.backward-weight-subgroup.wgsl';
 import backwardWeightSource from '../../../kernels/conv3d.backward-weight.wgsl';
 import packWeightSource from '../../../kernels/conv3d.pack-weight.wgsl';
 import singleSource from '../../../kernels/conv3d.single.wgsl';
+import subgroupSource from '../../../kernels/conv3d.subgroup.wgsl';
 import tiledSource from '../../../kernels/conv3d.tiled.wgsl';
-import { check, defineKernel, formatShape, type KernelSpec, type ParamType, type Shape } from '../../engine/index.ts';
+import { check, defineKernel, formatShape, sizeOf, type Device, type KernelSpec, type ParamType, type Shape } from '../../engine/index.ts';
 import { checkDType, checkTensor, defineOp, runKernel } from '../op.ts';
+import { innermost } from '../split-axes.ts';
 import { record } from '../tape.ts';
 import { Tensor } from '../tensor.ts';
 import { columnSum } from './column-sum.ts';
+import { channelTile, gatherAxes, packAxes, weightGradientAxes } from './conv3d-axes.ts';
+import { copyAlongAxis } from './copy-along-axis.ts';
+import { broadcastsInRegisters } from './matmul.ts';
+import { sliceOf } from './slice.ts';
 
 /** One number for each of the axes D, Y, X. */
 export type Triple = readonly [number, number, number];
@@ -20,7 +27,12 @@ export interface Conv3dOptions {
   dilation?: number | Triple;
   /** Input and output channels are cut into this many groups that do not see each other; `groups` = channels is depthwise. */
   groups?: number;
+  /** Overrides the adapter's plan (for tests and benches); `subgroup` still falls back where it cannot run or has few channels. */
+  plan?: Conv3dPlan;
 }
+
+/** `subgroup`: on CPU adapters that broadcast in registers. */
+export type Conv3dPlan = 'plain' | 'subgroup';
 
 /** Everything that a convolution's shapes and options determine. Channels are those of one group. */
 interface Geometry {
@@ -34,11 +46,13 @@ interface Geometry {
   stride: Triple;
   before: Triple;
   dilation: Triple;
+  plan: Conv3dPlan;
 }
 
-const channelTile = 8; // output channels that an invocation of the tiled kernels computes,
-const laneTile = 4; // at so many positions or columns
+const laneTile = 4; // positions or columns at which an invocation of the tiled kernels computes `channelTile` output channels
 const minTiledChannels = 4; // below this half of a tile would be padding
+const subgroupTile = 16; // output channels of the subgroup kernels,
+const minSubgroupChannels = 12; // and so many make them worth it
 const weightGradientWorkgroups = 512; // enough to occupy a large GPU; more only adds partial sums
 
 const gatherParams: Record<string, ParamType> = {
@@ -49,16 +63,17 @@ const gatherParams: Record<string, ParamType> = {
   positions: 'vec4i',
   tap_count: 'vec4i',
   tap_stride: 'vec4i',
-  out_stride: 'vec4i',
+  out_extent: 'vec4i',
+  out_step: 'vec4i',
+  out_offset: 'vec4i',
   batch: 'u32',
   groups: 'u32',
   in_channels: 'u32',
   out_channels: 'u32',
   taps: 'u32',
   tap_start: 'u32',
-  out_start: 'u32',
-  out_volume: 'u32',
   has_bias: 'u32',
+  accumulate: 'u32',
   weight_in_stride: 'u32',
   weight_out_stride: 'u32',
 };
@@ -76,6 +91,16 @@ const tiledKernel = defineKernel({
   params: gatherParams,
   constants: { LANES: 32 },
   workgroups: gatherWorkgroups(channelTile, laneTile),
+  split: (params) => gatherAxes(params, true),
+});
+
+const subgroupKernel = defineKernel({
+  ...tiledKernel,
+  label: 'conv3d.subgroup',
+  source: subgroupSource,
+  constants: { LANES: 8 },
+  workgroups: gatherWorkgroups(subgroupTile, laneTile),
+  features: ['subgroups'],
 });
 
 const singleKernel = defineKernel({
@@ -86,6 +111,7 @@ const singleKernel = defineKernel({
   params: gatherParams,
   constants: { LANES: 32 },
   workgroups: gatherWorkgroups(1, laneTile),
+  split: (params) => gatherAxes(params, false),
 });
 
 const packWeightKernel = defineKernel({
@@ -97,6 +123,7 @@ const packWeightKernel = defineKernel({
   constants: { WORKGROUP_SIZE: 64 },
   workgroups: ({ groups, in_channels, out_channels, taps }, { WORKGROUP_SIZE }) =>
     Math.ceil((groups! * Math.ceil(out_channels! / channelTile) * channelTile * in_channels! * taps!) / WORKGROUP_SIZE!),
+  split: packAxes,
 });
 
 const weightParams: Record<string, ParamType> = {
@@ -127,6 +154,15 @@ const backwardWeightKernel = defineKernel({
   params: weightParams,
   constants: { LANES: 8 },
   workgroups: weightGradientWorkgroupsOf(channelTile, laneTile),
+  split: weightGradientAxes,
+});
+
+const backwardWeightSubgroupKernel = defineKernel({
+  ...backwardWeightKernel,
+  label: 'conv3d.backward-weight-subgroup',
+  source: backwardWeightSubgroupSource,
+  workgroups: weightGradientWorkgroupsOf(subgroupTile, laneTile),
+  features: ['subgroups'],
 });
 
 const backwardWeightSingleKernel = defineKernel({
@@ -137,6 +173,7 @@ const backwardWeightSingleKernel = defineKernel({
   params: weightParams,
   constants: { LANES: 32 },
   workgroups: weightGradientWorkgroupsOf(1, 1),
+  split: weightGradientAxes,
 });
 
 const backwardBiasKernel = defineKernel({
@@ -148,6 +185,7 @@ const backwardBiasKernel = defineKernel({
   constants: { WORKGROUP_SIZE: 64 },
   workgroups: ({ rows }) => rows!,
   slab: { param: 'rows', bindings: ['dy', 'd_bias'] },
+  split: ({ columns }) => [{ ...innermost('columns', columns!, 'dy'), sums: ['d_bias'] }],
 });
 
 /**
@@ -160,7 +198,7 @@ export const conv3d = defineOp('conv3d', (x: Tensor, weight: Tensor, bias: Tenso
   const { engine } = x;
   checkDType(x, 'conv3d', 'x');
   checkDType(weight, 'conv3d', 'weight');
-  const geometry = geometryOf(x.shape, weight.shape, options);
+  const geometry = { ...geometryOf(x.shape, weight.shape, options), plan: choosePlan(engine.device, options.plan) };
   const { batch, groups, outChannels, outExtent } = geometry;
   if (bias) checkTensor(bias, 'conv3d', 'bias', [groups * outChannels]);
   const y = engine.empty([batch, groups * outChannels, ...outExtent]);
@@ -172,14 +210,19 @@ export const conv3d = defineOp('conv3d', (x: Tensor, weight: Tensor, bias: Tenso
   ]);
 });
 
+function choosePlan(device: Device, wanted: Conv3dPlan = 'subgroup'): Conv3dPlan {
+  return wanted === 'subgroup' && broadcastsInRegisters(device) ? 'subgroup' : 'plain';
+}
+
 function runForward(x: Tensor, weight: Tensor, bias: Tensor | null, y: Tensor, geometry: Geometry): void {
   const { batch, groups, inChannels, outChannels, inExtent, outExtent, kernel, stride, before, dilation } = geometry;
   const taps = product(kernel);
-  const gather = prepareGather(weight, { groups, inChannels, outChannels, taps, inStride: taps, outStride: inChannels * taps });
+  const gather = prepareGather(weight, { groups, inChannels, outChannels, taps, inStride: taps, outStride: inChannels * taps, plan: geometry.plan });
   runKernel(gather.kernel, { x, weight: gather.weight, bias: bias ?? x.engine.zeros([1]), y }, {
     ...gather.params,
     batch,
     has_bias: bias ? 1 : 0,
+    accumulate: 0,
     in_extent: vector(inExtent),
     in_stride: vector(stride),
     in_base: vector(before.map((zeros) => -zeros)),
@@ -188,22 +231,53 @@ function runForward(x: Tensor, weight: Tensor, bias: Tensor | null, y: Tensor, g
     tap_count: vector(kernel),
     tap_stride: vector(flatStrides(kernel)),
     tap_start: 0,
-    out_stride: vector(flatStrides(outExtent)),
-    out_start: 0,
-    out_volume: product(outExtent),
+    out_extent: vector(outExtent),
+    out_step: [1, 1, 1, 0],
+    out_offset: [0, 0, 0, 0],
   });
+}
+
+/**
+ * dX. With a stride every phase writes a few rows of all of dX, so a dX above the binding limit is made slab by slab along D, each
+ * from the part of dY that reaches it: the kernels' own pieces would copy it once a phase.
+ */
+function inputGradient(dY: Tensor, weight: Tensor, geometry: Geometry): Tensor {
+  const { batch, groups, inChannels, inExtent, outExtent, kernel, stride, before, dilation } = geometry;
+  const { engine } = dY;
+  const shape = [batch, groups * inChannels, ...inExtent];
+  const slab = Math.floor((engine.device.bindingLimit * inExtent[0]) / (4 * sizeOf(shape)));
+  if (slab >= inExtent[0] || slab === 0 || product(stride) === 1) return inputGradientByPhases(dY, weight, geometry);
+  const dX = engine.empty(shape);
+  for (let first = 0; first < inExtent[0]; first += slab) {
+    const count = Math.min(slab, inExtent[0] - first);
+    const lowest = Math.ceil((first + before[0] - (kernel[0] - 1) * dilation[0]) / stride[0]);
+    const start = Math.min(Math.max(lowest, 0), outExtent[0] - 1);
+    const end = Math.max(Math.min(Math.floor((first + count - 1 + before[0]) / stride[0]) + 1, outExtent[0]), start + 1);
+    const part = {
+      ...geometry,
+      inExtent: [count, inExtent[1], inExtent[2]] as const,
+      outExtent: [end - start, outExtent[1], outExtent[2]] as const,
+      before: [before[0] + first - start * stride[0], before[1], before[2]] as const,
+    };
+    const rows = end - start === outExtent[0] ? dY.alias() : sliceOf(dY, 2, start, end);
+    const dPart = inputGradientByPhases(rows, weight, part);
+    copyAlongAxis(dPart, dX, 2, count, 0, first);
+    rows.dispose();
+    dPart.dispose();
+  }
+  return dX;
 }
 
 /**
  * dX as a gather: input positions with the same remainder by the stride (a phase) read the same taps, so each phase is a
  * convolution of dY with stride 1 and every `step`-th tap. The phases tile dX: each element is written once.
  */
-function inputGradient(dY: Tensor, weight: Tensor, geometry: Geometry): Tensor {
+function inputGradientByPhases(dY: Tensor, weight: Tensor, geometry: Geometry): Tensor {
   const { engine } = dY;
   const { batch, groups, inChannels, outChannels, inExtent, outExtent, kernel } = geometry;
   const taps = product(kernel);
   const dX = engine.empty([batch, groups * inChannels, ...inExtent]);
-  const gather = prepareGather(weight, { groups, inChannels: outChannels, outChannels: inChannels, taps, inStride: inChannels * taps, outStride: taps });
+  const gather = prepareGather(weight, { groups, inChannels: outChannels, outChannels: inChannels, taps, inStride: inChannels * taps, outStride: taps, plan: geometry.plan });
   const bias = engine.zeros([1]);
   const [depthPhases, rowPhases, columnPhases] = ([0, 1, 2] as const).map((axis) => phasesOf(axis, geometry)) as [Phase[], Phase[], Phase[]];
   for (const depth of depthPhases) {
@@ -214,6 +288,7 @@ function inputGradient(dY: Tensor, weight: Tensor, geometry: Geometry): Tensor {
           ...gather.params,
           batch,
           has_bias: 0,
+          accumulate: 0,
           in_extent: vector(outExtent),
           in_stride: [1, 1, 1, 0],
           in_base: vector(axes.map(({ base }) => base)),
@@ -222,9 +297,9 @@ function inputGradient(dY: Tensor, weight: Tensor, geometry: Geometry): Tensor {
           tap_count: vector(axes.map(({ tapCount }) => tapCount)),
           tap_stride: vector(flatStrides(kernel).map((size, axis) => size * axes[axis]!.tapStep)),
           tap_start: flatStrides(kernel).reduce((sum, size, axis) => sum + size * axes[axis]!.firstTap, 0),
-          out_stride: vector(flatStrides(inExtent).map((size, axis) => size * geometry.stride[axis]!)),
-          out_start: flatStrides(inExtent).reduce((sum, size, axis) => sum + size * axes[axis]!.offset, 0),
-          out_volume: product(inExtent),
+          out_extent: vector(inExtent),
+          out_step: vector(geometry.stride),
+          out_offset: vector(axes.map(({ offset }) => offset)),
         });
       }
     }
@@ -271,28 +346,31 @@ interface WeightLayout {
   taps: number;
   inStride: number;
   outStride: number;
+  plan: Conv3dPlan;
 }
 
 /** The plan for a gather convolution with these channels: its kernel, the weight as that kernel reads it, and their params. */
-function prepareGather(weight: Tensor, { groups, inChannels, outChannels, taps, inStride, outStride }: WeightLayout) {
+function prepareGather(weight: Tensor, { groups, inChannels, outChannels, taps, inStride, outStride, plan }: WeightLayout) {
   const params = { groups, in_channels: inChannels, out_channels: outChannels, taps, weight_in_stride: inStride, weight_out_stride: outStride };
   if (outChannels < minTiledChannels) return { kernel: singleKernel, weight, params };
   const packed = weight.engine.empty([groups, Math.ceil(outChannels / channelTile), taps, inChannels, channelTile]);
   runKernel(packWeightKernel, { weight, y: packed }, params);
-  return { kernel: tiledKernel, weight: packed, params };
+  return { kernel: plan === 'subgroup' && outChannels >= minSubgroupChannels ? subgroupKernel : tiledKernel, weight: packed, params };
 }
 
 function weightGradient(x: Tensor, dY: Tensor, geometry: Geometry): Tensor {
   const { batch, groups, inChannels, outChannels, inExtent, outExtent, kernel, stride, before, dilation } = geometry;
+  const wide = geometry.plan === 'subgroup' && outChannels >= minSubgroupChannels;
   const tiled = outChannels >= minTiledChannels;
-  const plan = tiled ? backwardWeightKernel : backwardWeightSingleKernel;
+  const plan = wide ? backwardWeightSubgroupKernel : tiled ? backwardWeightKernel : backwardWeightSingleKernel;
   const columns = inChannels * product(kernel);
   const rows = batch * outExtent[0] * outExtent[1];
-  const [channelsEach, columnsEach] = tiled ? [channelTile, laneTile] : [1, 1];
+  const [channelsEach, columnsEach] = wide ? [subgroupTile, laneTile] : tiled ? [channelTile, laneTile] : [1, 1];
   const workgroupsPerChunk = groups * Math.ceil(outChannels / channelsEach) * Math.ceil(columns / (columnsEach * plan.constants!.LANES!));
-  const rowsPerChunk = Math.ceil(rows / Math.min(rows, Math.ceil(weightGradientWorkgroups / workgroupsPerChunk)));
-  const chunks = Math.ceil(rows / rowsPerChunk);
   const shape = [groups * outChannels, inChannels, ...kernel];
+  const mostChunks = Math.max(1, Math.floor(x.engine.device.bindingLimit / (4 * sizeOf(shape)))); // all partial sums are bound at once
+  const rowsPerChunk = Math.ceil(rows / Math.min(rows, mostChunks, Math.ceil(weightGradientWorkgroups / workgroupsPerChunk)));
+  const chunks = Math.ceil(rows / rowsPerChunk);
   const parts = x.engine.empty([chunks, ...shape]);
   runKernel(plan, { x, dy: dY, d_weight: parts }, {
     in_extent: vector(inExtent),
@@ -318,7 +396,7 @@ function biasGradient(dY: Tensor, { batch, groups, outChannels, outExtent }: Geo
   return columnSum(sums, batch, channels);
 }
 
-function geometryOf(x: Shape, weight: Shape, options: Conv3dOptions): Geometry {
+function geometryOf(x: Shape, weight: Shape, options: Conv3dOptions): Omit<Geometry, 'plan'> {
   const { groups = 1 } = options;
   check(x.length === 5, 'conv3d', () => `x must be [B, C, D, Y, X], got ${formatShape(x)}`);
   check(weight.length === 5, 'conv3d', () => `weight must be [C_out, C_in/groups, kD, kY, kX], got ${formatShape(weight)}`);
@@ -372,7 +450,7 @@ function greatestCommonDivisor(a: number, b: number): number {
 }
 
 /** Calls `visit` with the flat indices of x, weight and y of every product that `conv3d` sums. */
-function visitProducts(xShape: Shape, weightShape: Shape, options: Conv3dOptions, visit: (x: number, weight: number, y: number) => void): Geometry {
+function visitProducts(xShape: Shape, weightShape: Shape, options: Conv3dOptions, visit: (x: number, weight: number, y: number) => void): Omit<Geometry, 'plan'> {
   const geometry = geometryOf(xShape, weightShape, options);
   const { batch, groups, inChannels, outChannels, inExtent, outExtent, kernel, stride, before, dilation } = geometry;
   const grid = ([depth, rows, columns]: Triple): Triple[] => Array.from({ length: depth * rows * columns }, (_, i) => [Math.floor(i / (rows * columns)), Math.floor(i / columns) % rows, i % columns] as const);

@@ -2,6 +2,7 @@ import backwardSource from '../../../kernels/embedding.backward.wgsl';
 import forwardSource from '../../../kernels/embedding.forward.wgsl';
 import { check, checkShape, defineKernel, formatShape, sizeOf, type Shape } from '../../engine/index.ts';
 import { checkDType, checkTensor, defineOp, runKernel } from '../op.ts';
+import { innermost } from '../split-axes.ts';
 import { record } from '../tape.ts';
 import type { Tensor } from '../tensor.ts';
 
@@ -14,6 +15,7 @@ const forwardKernel = defineKernel({
   constants: { WORKGROUP_SIZE: 64 },
   workgroups: ({ count, columns }, { WORKGROUP_SIZE }) => Math.ceil((count! * columns!) / WORKGROUP_SIZE!),
   slab: { param: 'count', bindings: ['ids', 'y'] },
+  split: ({ columns }) => [innermost('columns', columns!, 'weight', 'y')],
 });
 
 const backwardKernel = defineKernel({
@@ -24,6 +26,7 @@ const backwardKernel = defineKernel({
   params: { touched: 'u32', columns: 'u32' },
   constants: { WORKGROUP_SIZE: 64 },
   workgroups: ({ touched, columns }, { WORKGROUP_SIZE }) => Math.ceil((touched! * columns!) / WORKGROUP_SIZE!),
+  split: ({ columns }) => [innermost('columns', columns!, 'dy', 'd_weight')],
 });
 
 /**
@@ -53,6 +56,14 @@ export const embedding = defineOp('embedding', (weight: Tensor, ids: Uint32Array
     return [dWeight];
   });
 });
+
+/** weight[ids[n], :] as [N, C] for `ids` u32 [N] on the GPU. No gradient; an id past the table reads its last row. */
+export function selectRows(weight: Tensor, ids: Tensor): Tensor {
+  const [vocabulary, columns] = weight.shape as [number, number];
+  const y = weight.engine.empty([ids.size, columns]);
+  runKernel(forwardKernel, { ids, weight, y }, { count: ids.size, columns, vocabulary });
+  return y;
+}
 
 /** The ids that occur (ascending), and where: `positions[offsets[r]..offsets[r+1])` are the places of `rows[r]`, ascending. */
 function groupEqual(ids: Uint32Array): { rows: Uint32Array<ArrayBuffer>; offsets: Uint32Array<ArrayBuffer>; positions: Uint32Array<ArrayBuffer> } {

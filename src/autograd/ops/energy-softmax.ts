@@ -16,6 +16,7 @@ const forwardKernel = defineKernel({
   params: { rows: 'u32', columns: 'u32', tau: 'f32', epsilon: 'f32' },
   constants: { WORKGROUP_SIZE: 64 },
   workgroups: ({ rows }) => rows!,
+  slab: { param: 'rows', bindings: ['e', 'p', 'mean', 'rstd'] },
 });
 
 const backwardKernel = defineKernel({
@@ -26,6 +27,7 @@ const backwardKernel = defineKernel({
   params: { rows: 'u32', columns: 'u32', tau: 'f32' },
   constants: { WORKGROUP_SIZE: 64 },
   workgroups: ({ rows }) => rows!,
+  slab: { param: 'rows', bindings: ['e', 'p', 'mean', 'rstd', 'dp', 'de'] },
 });
 
 /**

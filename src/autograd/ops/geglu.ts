@@ -2,6 +2,7 @@ import backwardSource from '../../../kernels/geglu.backward.wgsl';
 import forwardSource from '../../../kernels/geglu.forward.wgsl';
 import { check, defineKernel, formatShape } from '../../engine/index.ts';
 import { checkDType, defineOp, runKernel } from '../op.ts';
+import { innermost } from '../split-axes.ts';
 import { record } from '../tape.ts';
 import type { Tensor } from '../tensor.ts';
 import { geluDerivativeReference, geluReference } from './gelu.ts';
@@ -15,6 +16,7 @@ const forwardKernel = defineKernel({
   constants: { WORKGROUP_SIZE: 64 },
   workgroups: ({ rows, columns }, { WORKGROUP_SIZE }) => Math.ceil((rows! * columns!) / WORKGROUP_SIZE!),
   slab: { param: 'rows', bindings: ['x', 'y'] },
+  split: ({ columns }) => [innermost('columns', columns!, 'x', 'y')],
 });
 
 const backwardKernel = defineKernel({
@@ -26,6 +28,7 @@ const backwardKernel = defineKernel({
   constants: { WORKGROUP_SIZE: 64 },
   workgroups: ({ rows, columns }, { WORKGROUP_SIZE }) => Math.ceil((rows! * columns!) / WORKGROUP_SIZE!),
   slab: { param: 'rows', bindings: ['x', 'dy', 'dx'] },
+  split: ({ columns }) => [innermost('columns', columns!, 'x', 'dy', 'dx')],
 });
 
 /**

@@ -18,6 +18,7 @@ const partialKernel = defineKernel({
   params: { count: 'u32', stretch: 'u32', first: 'u32' },
   constants: { WORKGROUP_SIZE: 64 },
   workgroups: ({ count, stretch }) => Math.ceil(count! / stretch!),
+  split: ({ count, stretch, first }) => [{ extent: count!, unit: stretch!, bindings: { x: {} }, params: (from, part) => ({ count: part, first: first! + from / stretch! }) }],
 });
 
 const finishKernel = defineKernel({
@@ -42,13 +43,14 @@ const clipKernel = defineKernel({
 /** The L2 norm of all elements of all tensors together, as [1]. Deterministic: two stages, no atomics. No gradient. */
 export const gradientNorm = defineOp('gradientNorm', (tensors: readonly Tensor[]): Tensor => {
   const { engine } = tensors[0]!;
-  const counts = tensors.map(({ size }) => Math.ceil(size / STRETCH));
+  const stretch = Math.min(STRETCH, Math.floor(engine.device.bindingLimit / 4));
+  const counts = tensors.map(({ size }) => Math.ceil(size / stretch));
   const count = counts.reduce((sum, stretches) => sum + stretches, 0);
   const partials = engine.empty([count]);
   let first = 0;
   tensors.forEach((x, index) => {
     checkDType(x, 'gradientNorm', `tensor ${index}`);
-    runKernel(partialKernel, { x, partials }, { count: x.size, stretch: STRETCH, first });
+    runKernel(partialKernel, { x, partials }, { count: x.size, stretch, first });
     first += counts[index]!;
   });
   const norm = engine.empty([1]);

@@ -1,8 +1,9 @@
 import pairsSource from '../../../kernels/info-nce-loss.pairs.wgsl';
 import statisticsSource from '../../../kernels/info-nce-loss.statistics.wgsl';
-import { check, defineKernel } from '../../engine/index.ts';
+import { check, defineKernel, type SplitAxis } from '../../engine/index.ts';
 import { isGradEnabled } from '../grad-mode.ts';
 import { defineOp, runKernel } from '../op.ts';
+import { chunksOf, narrowedStrides } from '../split-axes.ts';
 import { record } from '../tape.ts';
 import type { Tensor } from '../tensor.ts';
 import { columnSum, rowChunks } from './column-sum.ts';
@@ -19,6 +20,13 @@ const statisticsKernel = defineKernel({
   params: { lines: 'u32', length: 'u32', line_stride: 'u32', step_stride: 'u32' },
   constants: { WORKGROUP_SIZE: 64 },
   workgroups: ({ lines }) => lines!,
+  split: ({ lines, line_stride, step_stride }) => [
+    {
+      extent: lines!,
+      bindings: { dots: { inner: line_stride! }, lse: {} },
+      params: (_, count) => ({ lines: count, step_stride: narrowedStrides([step_stride!], line_stride!, lines!, count)[0]! }),
+    },
+  ],
 });
 
 const pairsKernel = defineKernel({
@@ -26,9 +34,22 @@ const pairsKernel = defineKernel({
   source: pairsSource,
   inputs: ['codes', 'shares', 'image_lse', 'text_lse', 'log_scale'],
   outputs: ['pairs', 'sums'],
-  params: { images: 'u32', texts: 'u32', rows_per_chunk: 'u32', chunks: 'u32' },
+  params: { images: 'u32', texts: 'u32', first_image: 'u32', first_text: 'u32', all_images: 'u32', all_texts: 'u32', rows_per_chunk: 'u32', chunks: 'u32' },
   constants: { WORKGROUP_SIZE: 64 },
   workgroups: ({ texts, chunks }, { WORKGROUP_SIZE }) => Math.ceil((texts! * chunks!) / WORKGROUP_SIZE!),
+  split: ({ images, texts, first_image, first_text, rows_per_chunk: unit, chunks }): SplitAxis[] => [
+    {
+      extent: images!,
+      unit: unit!,
+      bindings: { pairs: {}, image_lse: {}, sums: chunksOf(unit!, chunks!) },
+      params: (first, count) => ({ images: count, first_image: first_image! + first, chunks: Math.ceil(count / unit!) }),
+    },
+    {
+      extent: texts!,
+      bindings: { pairs: { inner: 1 }, text_lse: {}, sums: { outer: chunks! } },
+      params: (first, count) => ({ texts: count, first_text: first_text! + first }),
+    },
+  ],
 });
 
 /**
@@ -59,7 +80,7 @@ export const infoNceLoss = defineOp('infoNceLoss', (u: Tensor, v: Tensor, logSca
   runKernel(
     pairsKernel,
     { codes: engine.tensor(Uint32Array.from([...imageCodes, ...textCodes])), shares: engine.tensor(shares), image_lse: imageLse, text_lse: textLse, log_scale: logScale, pairs, sums: parts },
-    { images, texts, rows_per_chunk, chunks },
+    { images, texts, first_image: 0, first_text: 0, all_images: images, all_texts: texts, rows_per_chunk, chunks },
   );
   const sums = columnSum(parts, chunks * texts, 2);
   const loss = scalarProduct(sums, 0, engine.full([1], 1));

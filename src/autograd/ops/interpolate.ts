@@ -1,7 +1,8 @@
 import backwardSource from '../../../kernels/interpolate.backward.wgsl';
 import forwardSource from '../../../kernels/interpolate.forward.wgsl';
-import { check, defineKernel, formatShape, sizeOf, type KernelSpec, type ParamType, type Shape } from '../../engine/index.ts';
+import { check, defineKernel, formatShape, sizeOf, type KernelSpec, type ParamType, type Shape, type SplitAxis } from '../../engine/index.ts';
 import { checkDType, defineOp, runKernel } from '../op.ts';
+import { volumeAxes } from '../split-axes.ts';
 import { record } from '../tape.ts';
 import type { Tensor } from '../tensor.ts';
 
@@ -12,12 +13,42 @@ export interface InterpolateOptions {
 
 const maxExtent = 32767; // (2·o + 3)·extent has to fit 32 bits
 
-const params: Record<string, ParamType> = { in_extent: 'vec4u', out_extent: 'vec4u', rows: 'u32' };
+const params: Record<string, ParamType> = { in_extent: 'vec4u', in_first: 'vec4u', in_count: 'vec4u', out_extent: 'vec4u', out_first: 'vec4u', out_count: 'vec4u', rows: 'u32' };
 
 const oneInvocationFor =
-  (extent: 'in_extent' | 'out_extent'): KernelSpec['workgroups'] =>
+  (extent: 'in_count' | 'out_count'): KernelSpec['workgroups'] =>
   (values, { WORKGROUP_SIZE }) =>
     Math.ceil((values.rows! * sizeOf((values[extent] as unknown as number[]).slice(0, 3))) / WORKGROUP_SIZE!);
+
+/** Inputs that outputs `first` to `last` of an axis read: those of the two ends and all between. */
+function readBy(first: number, last: number, axis: number, params: Record<string, number>): [number, number] {
+  const [inExtent, outExtent] = extentsOf(params, axis);
+  const low = (o: number): number => Math.min(Math.floor(Math.max((2 * o + 1) * inExtent - outExtent, 0) / (2 * outExtent)), inExtent - 1);
+  return [low(first), Math.min(low(last) + 1, inExtent - 1)];
+}
+
+/** Outputs that may read inputs `first` to `last` of an axis; as readers_of in the kernel. */
+function readersOf(first: number, last: number, axis: number, params: Record<string, number>): [number, number] {
+  const [inExtent, outExtent] = extentsOf(params, axis);
+  const from = Math.floor((Math.max(2 * first - 1, 0) * outExtent) / (2 * inExtent)) - 1;
+  return [Math.max(from, 0), Math.min(Math.floor(((2 * last + 3) * outExtent) / (2 * inExtent)) + 1, outExtent - 1)];
+}
+
+/** Outputs of an axis: each piece gives what its part of dY adds to dX. */
+function outputAxis(params: Record<string, number>, axis: number): SplitAxis {
+  const { out_first: starts, out_count: counts } = params as unknown as Record<'out_first' | 'out_count', number[]>;
+  const replaced = (vector: number[], value: number): number[] => vector.map((other, k) => (k === axis ? value : other));
+  return {
+    extent: counts[axis]!,
+    bindings: { dy: { outer: params.rows! * sizeOf(counts.slice(0, axis)) } },
+    params: (first, count) => ({ out_first: replaced(starts, starts[axis]! + first), out_count: replaced(counts, count) }),
+    sums: ['dx'],
+  };
+}
+
+function extentsOf(params: Record<string, number>, axis: number): [number, number] {
+  return [params.in_extent, params.out_extent].map((extent) => (extent as unknown as number[])[axis]!) as [number, number];
+}
 
 const forwardKernel = defineKernel({
   label: 'interpolate.forward',
@@ -26,8 +57,9 @@ const forwardKernel = defineKernel({
   outputs: ['y'],
   params,
   constants: { WORKGROUP_SIZE: 64 },
-  workgroups: oneInvocationFor('out_extent'),
+  workgroups: oneInvocationFor('out_count'),
   slab: { param: 'rows', bindings: ['x', 'y'] },
+  split: (values) => volumeAxes(values, { name: 'out', binding: 'y' }, { name: 'in', binding: 'x' }, readBy),
 });
 
 const backwardKernel = defineKernel({
@@ -37,8 +69,9 @@ const backwardKernel = defineKernel({
   outputs: ['dx'],
   params,
   constants: { WORKGROUP_SIZE: 64 },
-  workgroups: oneInvocationFor('in_extent'),
+  workgroups: oneInvocationFor('in_count'),
   slab: { param: 'rows', bindings: ['dy', 'dx'] },
+  split: (values) => volumeAxes(values, { name: 'in', binding: 'dx' }, { name: 'out', binding: 'dy' }, readersOf).concat([0, 1, 2].map((axis) => outputAxis(values, axis))),
 });
 
 /**
@@ -52,7 +85,9 @@ export const interpolate = defineOp('interpolate', (x: Tensor, { size }: Interpo
   checkDType(x, 'interpolate', 'x');
   checkExtents(x.shape, size);
   const rows = x.shape[0]! * x.shape[1]!;
-  const values = { in_extent: [...x.shape.slice(2), 0], out_extent: [...size, 0], rows };
+  const [in_extent, out_extent] = [[...x.shape.slice(2), 0], [...size, 0]];
+  const whole = [0, 0, 0, 0];
+  const values = { in_extent, in_first: whole, in_count: in_extent, out_extent, out_first: whole, out_count: out_extent, rows };
   const y = engine.empty([x.shape[0]!, x.shape[1]!, ...size]);
   runKernel(forwardKernel, { x, y }, values);
   const inputShape = x.shape;

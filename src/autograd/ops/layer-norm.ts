@@ -1,13 +1,17 @@
+import backwardAffineVectorsSource from '../../../kernels/layer-norm.backward-affine-vectors.wgsl';
 import backwardAffineSource from '../../../kernels/layer-norm.backward-affine.wgsl';
 import backwardInputRowsSource from '../../../kernels/layer-norm.backward-input-rows.wgsl';
+import backwardInputVectorsSource from '../../../kernels/layer-norm.backward-input-vectors.wgsl';
 import backwardInputSource from '../../../kernels/layer-norm.backward-input.wgsl';
 import forwardRowsSource from '../../../kernels/layer-norm.forward-rows.wgsl';
+import forwardVectorsSource from '../../../kernels/layer-norm.forward-vectors.wgsl';
 import forwardSource from '../../../kernels/layer-norm.forward.wgsl';
-import { defineKernel } from '../../engine/index.ts';
+import { defineKernel, type Device, type Kernel } from '../../engine/index.ts';
 import { checkDType, checkTensor, defineOp, runKernel } from '../op.ts';
 import { record } from '../tape.ts';
 import type { Tensor } from '../tensor.ts';
-import { columnSum, rowChunks } from './column-sum.ts';
+import { chunkedAxes, columnSum, rowChunks } from './column-sum.ts';
+import { byRow } from './row-plan.ts';
 
 export interface LayerNormOptions {
   /** Added to the variance. Default 1e-5, as PyTorch's. */
@@ -38,15 +42,15 @@ const backwardInputKernel = defineKernel({
   slab: { param: 'rows', bindings: ['x', 'mean', 'rstd', 'dy', 'dx'] },
 });
 
-const byRow = {
-  constants: { WORKGROUP_SIZE: 32 },
-  workgroups: ({ rows }: Record<string, number>, { WORKGROUP_SIZE }: Record<string, number>) => Math.ceil(rows! / WORKGROUP_SIZE!),
-};
 const forwardRowsKernel = defineKernel({ ...forwardKernel, ...byRow, label: 'layer-norm.forward-rows', source: forwardRowsSource });
 const backwardInputRowsKernel = defineKernel({ ...backwardInputKernel, ...byRow, label: 'layer-norm.backward-input-rows', source: backwardInputRowsSource });
 
-/** Which invocations take a row: one alone (adapters on the CPU) or a whole workgroup. */
-export type LayerNormPlan = 'row' | 'workgroup';
+const byVectors = { ...byRow, constants: { WORKGROUP_SIZE: 8 } };
+const forwardVectorsKernel = defineKernel({ ...forwardKernel, ...byVectors, label: 'layer-norm.forward-vectors', source: forwardVectorsSource });
+const backwardInputVectorsKernel = defineKernel({ ...backwardInputKernel, ...byVectors, label: 'layer-norm.backward-input-vectors', source: backwardInputVectorsSource });
+
+/** Which invocations take a row: a whole workgroup, or one alone (adapters on the CPU), four columns at a time or, where they are no multiple of 4, one. */
+export type LayerNormPlan = 'row' | 'vectors' | 'workgroup';
 
 const backwardAffineKernel = defineKernel({
   label: 'layer-norm.backward-affine',
@@ -56,7 +60,26 @@ const backwardAffineKernel = defineKernel({
   params: { rows: 'u32', columns: 'u32', rows_per_chunk: 'u32', chunks: 'u32' },
   constants: { WORKGROUP_SIZE: 64 },
   workgroups: ({ columns, chunks }, { WORKGROUP_SIZE }) => Math.ceil((columns! * chunks!) / WORKGROUP_SIZE!),
+  split: (params) => chunkedAxes(params, ['x', 'dy'], ['mean', 'rstd'], ['d_weight', 'd_bias']),
 });
+
+const backwardAffineVectorsKernel = defineKernel({
+  ...backwardAffineKernel,
+  label: 'layer-norm.backward-affine-vectors',
+  source: backwardAffineVectorsSource,
+  constants: { WORKGROUP_SIZE: 8 },
+  workgroups: ({ columns, chunks }, { WORKGROUP_SIZE }) => Math.ceil(((columns! / 4) * chunks!) / WORKGROUP_SIZE!),
+});
+
+const planKernels: Record<LayerNormPlan, { forward: Kernel; backwardInput: Kernel; backwardAffine: Kernel }> = {
+  row: { forward: forwardRowsKernel, backwardInput: backwardInputRowsKernel, backwardAffine: backwardAffineKernel },
+  vectors: { forward: forwardVectorsKernel, backwardInput: backwardInputVectorsKernel, backwardAffine: backwardAffineVectorsKernel },
+  workgroup: { forward: forwardKernel, backwardInput: backwardInputKernel, backwardAffine: backwardAffineKernel },
+};
+
+function choosePlan({ isSoftware }: Device, columns: number, wanted: LayerNormPlan = isSoftware ? 'vectors' : 'workgroup'): LayerNormPlan {
+  return wanted === 'vectors' && columns % 4 ? 'row' : wanted;
+}
 
 /**
  * Layer normalisation over the last axis (Ba et al. 2016): y = (x − mean)·rstd·weight + bias.
@@ -65,9 +88,9 @@ const backwardAffineKernel = defineKernel({
  */
 export const layerNorm = defineOp('layerNorm', (x: Tensor, weight: Tensor | null, bias: Tensor | null, { eps = 1e-5, plan }: LayerNormOptions = {}): Tensor => {
   const { engine } = x;
-  const oneByOne = (plan ?? (engine.device.isSoftware ? 'row' : 'workgroup')) === 'row';
   checkDType(x, 'layerNorm', 'x');
   const columns = x.shape.at(-1) ?? 1;
+  const kernels = planKernels[choosePlan(engine.device, columns, plan)];
   if (weight) checkTensor(weight, 'layerNorm', 'weight', [columns]);
   if (bias) checkTensor(bias, 'layerNorm', 'bias', [columns]);
   const rows = x.size / columns;
@@ -75,20 +98,22 @@ export const layerNorm = defineOp('layerNorm', (x: Tensor, weight: Tensor | null
   const y = engine.empty(x.shape);
   const mean = engine.empty([rows]);
   const rstd = engine.empty([rows]);
-  runKernel(oneByOne ? forwardRowsKernel : forwardKernel, { x, weight: scale, bias: bias ?? engine.zeros([columns]), y, mean, rstd }, { rows, columns, epsilon: eps });
+  runKernel(kernels.forward, { x, weight: scale, bias: bias ?? engine.zeros([columns]), y, mean, rstd }, { rows, columns, epsilon: eps });
   return record(y, 'layerNorm', [x, weight, bias], { x, scale, mean, rstd }, (dY, saved, [needsX, needsWeight, needsBias]) => {
     let dX: Tensor | null = null;
     let dWeight: Tensor | null = null;
     let dBias: Tensor | null = null;
     if (needsX) {
       dX = engine.empty(saved.x.shape);
-      runKernel(oneByOne ? backwardInputRowsKernel : backwardInputKernel, { x: saved.x, weight: saved.scale, mean: saved.mean, rstd: saved.rstd, dy: dY, dx: dX }, { rows, columns });
+      runKernel(kernels.backwardInput, { x: saved.x, weight: saved.scale, mean: saved.mean, rstd: saved.rstd, dy: dY, dx: dX }, { rows, columns });
     }
     if (needsWeight || needsBias) {
       const { rows_per_chunk, chunks } = rowChunks(rows);
       const weightParts = engine.empty([chunks, columns]);
       const biasParts = engine.empty([chunks, columns]);
-      runKernel(backwardAffineKernel, { x: saved.x, mean: saved.mean, rstd: saved.rstd, dy: dY, d_weight: weightParts, d_bias: biasParts }, { rows, columns, rows_per_chunk, chunks });
+      // Pieces of columns need not be multiples of 4.
+      const affineKernel = saved.x.bytes > engine.device.bindingLimit ? backwardAffineKernel : kernels.backwardAffine;
+      runKernel(affineKernel, { x: saved.x, mean: saved.mean, rstd: saved.rstd, dy: dY, d_weight: weightParts, d_bias: biasParts }, { rows, columns, rows_per_chunk, chunks });
       if (needsWeight) dWeight = columnSum(weightParts, chunks, columns);
       if (needsBias) dBias = columnSum(biasParts, chunks, columns);
     }

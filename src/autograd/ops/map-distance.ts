@@ -14,6 +14,7 @@ const forwardKernel = defineKernel({
   params: { rows: 'u32', columns: 'u32', epsilon: 'f32' },
   constants: { WORKGROUP_SIZE: 64 },
   workgroups: ({ rows }) => rows!,
+  slab: { param: 'rows', bindings: ['s', 't', 'distance', 's_rnorm', 't_rnorm'] },
 });
 
 const backwardKernel = defineKernel({
@@ -24,6 +25,7 @@ const backwardKernel = defineKernel({
   params: { rows: 'u32', columns: 'u32' },
   constants: { WORKGROUP_SIZE: 64 },
   workgroups: ({ rows, columns }, { WORKGROUP_SIZE }) => Math.ceil((rows! * columns!) / WORKGROUP_SIZE!),
+  slab: { param: 'rows', bindings: ['s', 't', 'distance', 's_rnorm', 't_rnorm', 'dy', 'ds'] },
 });
 
 /**

@@ -4,8 +4,9 @@ import sumSplitsSource from '../../../kernels/matmul.sum-splits.wgsl';
 import tiledSource from '../../../kernels/matmul.tiled.wgsl';
 import transposeSource from '../../../kernels/matmul.transpose.wgsl';
 import vec4Source from '../../../kernels/matmul.vec4.wgsl';
-import { check, defineKernel, formatShape, sameShape, sizeOf, type Device, type Kernel, type KernelSpec, type Params, type Shape } from '../../engine/index.ts';
+import { check, defineKernel, formatShape, sameShape, sizeOf, type Device, type Kernel, type KernelSpec, type Params, type Shape, type SplitAxis } from '../../engine/index.ts';
 import { checkDType, checkTensor, defineOp, runKernel } from '../op.ts';
+import { narrowedStrides } from '../split-axes.ts';
 import { record } from '../tape.ts';
 import type { Tensor } from '../tensor.ts';
 import { columnSum } from './column-sum.ts';
@@ -52,8 +53,38 @@ function cpuWorkgroups(plan: CpuPlan): KernelSpec['workgroups'] {
   return ({ m, n, batch, splits }, { LANES }) => Math.ceil(m! / rows) * Math.ceil(n! / (columns * LANES!)) * batch! * splits!;
 }
 
-/** Row slabs fit only products of one matrix with rows in order; `gemm` refuses the others. */
-const slab = { param: 'm', bindings: ['a', 'y'] };
+/**
+ * The axes along which a product can be cut: matrices, rows, columns, and k, whose pieces are added up (the bias by the first; an
+ * activation is left to `sumSplitsKernel`). `vector`: elements along k and n that the kernel reads at once.
+ */
+function productAxes(params: Record<string, number>, vector: { k: number; n: number }): SplitAxis[] {
+  const { m, n, k, batch, splits, a_batch, b_batch, has_bias } = params as Record<(typeof axisNames)[number], number>;
+  const { a_row = k, a_k = 1, b_k = n, b_column = 1 } = params;
+  const ofParams = (changed: Record<string, number>): Params => Object.fromEntries(Object.entries(changed).filter(([name]) => name in params));
+  const narrowedA = (inner: number, extent: number, count: number): Params => {
+    const [batchStride, row, step] = narrowedStrides([a_batch, a_row, a_k], inner, extent, count);
+    return ofParams({ a_batch: batchStride!, a_row: row!, a_k: step! });
+  };
+  const narrowedB = (inner: number, extent: number, count: number): Params => {
+    const [batchStride, step, column] = narrowedStrides([b_batch, b_k, b_column], inner, extent, count);
+    return ofParams({ b_batch: batchStride!, b_k: step!, b_column: column! });
+  };
+  const axes: SplitAxis[] = [
+    { extent: batch, bindings: { ...(a_batch && { a: {} }), ...(b_batch && { b: {} }), y: { outer: splits } }, params: (_, count) => ({ batch: count }) },
+    { extent: m, bindings: { a: { inner: a_row }, y: { outer: splits * batch } }, params: (_, count) => ({ m: count, ...narrowedA(a_row, m, count) }) },
+    {
+      extent: n,
+      unit: vector.n,
+      bindings: { b: { inner: b_column }, ...(has_bias && { bias: {} }), y: { inner: 1 } },
+      params: (_, count) => ({ n: count, ...narrowedB(b_column, n, count) }),
+    },
+  ];
+  if (splits > 1) return axes;
+  const pieceOfK = (first: number, count: number): Params => ({ k: count, k_per_split: count, has_bias: first > 0 ? 0 : has_bias, ...narrowedA(a_k, k, count), ...narrowedB(b_k, k, count) });
+  return [...axes, { extent: k, unit: vector.k, bindings: { a: { inner: a_k }, b: { inner: b_k } }, params: pieceOfK, sums: ['y'] }];
+}
+
+const axisNames = ['m', 'n', 'k', 'batch', 'splits', 'a_batch', 'b_batch', 'has_bias'] as const;
 
 const cpuKernels: Record<CpuPlan, Kernel> = {
   rows: defineKernel({
@@ -64,7 +95,7 @@ const cpuKernels: Record<CpuPlan, Kernel> = {
     params: { ...cpuParams, a_row: 'u32', a_k: 'u32', has_bias: 'u32' },
     constants: { LANES: 32 },
     workgroups: cpuWorkgroups('rows'),
-    slab,
+    split: (params) => productAxes(params, { k: 1, n: 1 }),
   }),
   subgroup: defineKernel({
     label: 'matmul.subgroup',
@@ -74,7 +105,7 @@ const cpuKernels: Record<CpuPlan, Kernel> = {
     params: { ...cpuParams, has_bias: 'u32' },
     constants: { LANES: 8 },
     workgroups: cpuWorkgroups('subgroup'),
-    slab,
+    split: (params) => productAxes(params, { k: 4, n: 1 }),
     features: ['subgroups'],
   }),
   vec4: defineKernel({
@@ -85,7 +116,7 @@ const cpuKernels: Record<CpuPlan, Kernel> = {
     params: { ...cpuParams, has_bias: 'u32' },
     constants: { LANES: 8 },
     workgroups: cpuWorkgroups('vec4'),
-    slab,
+    split: (params) => productAxes(params, { k: 4, n: 4 }),
   }),
 };
 
@@ -102,7 +133,7 @@ const tiledKernel = defineKernel({
   },
   constants: { ACTIVATION: 0 },
   workgroups: ({ m, n, batch, splits }) => Math.ceil(m! / gpuTile) * Math.ceil(n! / gpuTile) * batch! * splits!,
-  slab,
+  split: (params) => productAxes(params, { k: 1, n: 1 }),
 });
 
 const sumSplitsKernel = defineKernel({
@@ -113,6 +144,10 @@ const sumSplitsKernel = defineKernel({
   params: { splits: 'u32', count: 'u32', n: 'u32', has_bias: 'u32', slope: 'f32' },
   constants: { WORKGROUP_SIZE: 64, ACTIVATION: 0 },
   workgroups: ({ count }, { WORKGROUP_SIZE }) => Math.ceil(count! / WORKGROUP_SIZE!),
+  split: ({ splits, count, n, has_bias }): SplitAxis[] => [
+    { extent: count! / n!, bindings: { parts: { outer: splits! }, y: {} }, params: (_, rows) => ({ count: rows * n! }) },
+    { extent: n!, bindings: { parts: { inner: 1 }, ...(has_bias && { bias: {} }), y: { inner: 1 } }, params: (_, columns) => ({ n: columns, count: (count! / n!) * columns }) },
+  ],
 });
 
 const columnsPerTranspose = 16;
@@ -125,6 +160,11 @@ const transposeKernel = defineKernel({
   params: { batch: 'u32', rows: 'u32', columns: 'u32' },
   constants: { WORKGROUP_SIZE: 64 },
   workgroups: ({ batch, rows, columns }, { WORKGROUP_SIZE }) => Math.ceil(rows! / WORKGROUP_SIZE!) * Math.ceil(columns! / columnsPerTranspose) * batch!,
+  split: ({ batch, rows, columns }): SplitAxis[] => [
+    { extent: batch!, bindings: { x: {}, y: {} }, params: (_, count) => ({ batch: count }) },
+    { extent: rows!, bindings: { x: { outer: batch! }, y: { inner: 1 } }, params: (_, count) => ({ rows: count }) },
+    { extent: columns!, bindings: { x: { inner: 1 }, y: { outer: batch! } }, params: (_, count) => ({ columns: count }) },
+  ],
 });
 
 /**
@@ -202,6 +242,11 @@ function adapterPlan(device: Device): GemmPlan {
   if (!device.isSoftware) return 'tiled';
   const { architecture, device: name, description } = device.adapterInfo;
   return /swiftshader/i.test(`${architecture} ${name} ${description}`) ? 'vec4' : 'subgroup';
+}
+
+/** True on CPU adapters where a broadcast in a subgroup of 8 or more is cheaper than a load (lavapipe). */
+export function broadcastsInRegisters(device: Device): boolean {
+  return adapterPlan(device) === 'subgroup' && hasSubgroupsOf8(device);
 }
 
 function hasSubgroupsOf8({ gpu, adapterInfo }: Device): boolean {
@@ -286,27 +331,27 @@ function runSplit(
   dimensions: Record<string, number> & { m: number; n: number; k: number; batch: number },
   wantedSplits: number,
   constants: Record<string, number>,
-  { bias, activation = 'none', slope = defaultSlope, transposeA }: GemmOptions,
+  { bias, activation = 'none', slope = defaultSlope }: GemmOptions,
 ): void {
   const { engine } = y;
   const { device } = engine;
-  const { n, k, batch } = dimensions;
-  const oversized = Math.max(operands.a.bytes, y.bytes) > device.bindingLimit;
-  check(!oversized || (batch === 1 && !transposeA), device.currentOp, () => `a ${formatShape(operands.a.shape)} or the product ${formatShape(y.shape)} exceeds the adapter's binding limit of ${device.bindingLimit} bytes and cannot be split by rows; use a smaller batch`);
+  const { n, k } = dimensions;
+  const oversized = Math.max(operands.a.bytes, operands.b.bytes, y.bytes) > device.bindingLimit;
   const kPerSplit = oversized ? k : Math.ceil(k / wantedSplits / 16) * 16;
   const splits = Math.ceil(k / kPerSplit);
   const sizes = { ...dimensions, splits, k_per_split: kPerSplit };
   const ACTIVATION = activationNumber[activation];
   // CPU plans leave an activation to the second pass: there a pass costs nothing beside the product, compiling it in costs seconds.
   const fuses = kernel === tiledKernel;
-  if (splits === 1 && (fuses || activation === 'none')) {
+  const noBias = oversized ? engine.zeros([4]) : operands.b; // a kernel may bind it as one vec4
+  if (splits === 1 && ((fuses && !oversized) || activation === 'none')) {
     const epilogue: Params = fuses ? { has_bias: bias ? 1 : 0, slope } : { has_bias: bias ? 1 : 0 };
-    runKernel(kernel, { ...operands, bias: bias ?? operands.b, y }, { ...sizes, ...epilogue }, fuses ? { ...constants, ACTIVATION } : constants);
+    runKernel(kernel, { ...operands, bias: bias ?? noBias, y }, { ...sizes, ...epilogue }, fuses ? { ...constants, ACTIVATION } : constants);
     return;
   }
   const parts = engine.empty([splits, ...y.shape]);
-  runKernel(kernel, { ...operands, bias: operands.b, y: parts }, { ...sizes, has_bias: 0, ...(fuses ? { slope: 0 } : {}) }, constants);
-  runKernel(sumSplitsKernel, { parts, bias: bias ?? parts, y }, { splits, count: y.size, n, has_bias: bias ? 1 : 0, slope }, { ACTIVATION });
+  runKernel(kernel, { ...operands, bias: noBias, y: parts }, { ...sizes, has_bias: 0, ...(fuses ? { slope: 0 } : {}) }, constants);
+  runKernel(sumSplitsKernel, { parts, bias: bias ?? (parts.bytes > device.bindingLimit ? engine.zeros([1]) : parts), y }, { splits, count: y.size, n, has_bias: bias ? 1 : 0, slope }, { ACTIVATION });
   parts.dispose();
 }
 

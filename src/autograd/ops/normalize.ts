@@ -1,16 +1,21 @@
+import backwardRowsSource from '../../../kernels/normalize.backward-rows.wgsl';
 import backwardSource from '../../../kernels/normalize.backward.wgsl';
+import forwardRowsSource from '../../../kernels/normalize.forward-rows.wgsl';
 import forwardSource from '../../../kernels/normalize.forward.wgsl';
 import { check, defineKernel, normalizeAxis } from '../../engine/index.ts';
 import { checkDType, defineOp, runKernel } from '../op.ts';
 import { record } from '../tape.ts';
 import type { Tensor } from '../tensor.ts';
 import { transpose } from './permute.ts';
+import { byRow, rowPlan, type RowPlan } from './row-plan.ts';
 
 export interface NormalizeOptions {
   /** Axis whose vectors get length 1. Default the last; another one costs two transpositions. */
   dim?: number;
   /** Least length to divide by. PyTorch's default. */
   eps?: number;
+  /** Chosen by the adapter unless given (for tests). */
+  plan?: RowPlan;
 }
 
 const forwardKernel = defineKernel({
@@ -35,25 +40,29 @@ const backwardKernel = defineKernel({
   slab: { param: 'rows', bindings: ['y', 'norm', 'dy', 'dx'] },
 });
 
+const forwardRowsKernel = defineKernel({ ...forwardKernel, ...byRow, label: 'normalize.forward-rows', source: forwardRowsSource });
+const backwardRowsKernel = defineKernel({ ...backwardKernel, ...byRow, label: 'normalize.backward-rows', source: backwardRowsSource });
+
 /** L2 normalisation: x / max(‖x‖, eps) along `dim`. Gradient (I − yyᵀ)dY/‖x‖, and dY/eps where ‖x‖ ≤ eps. Saves y and ‖x‖. */
-export const normalize = defineOp('normalize', (x: Tensor, { dim = -1, eps = 1e-12 }: NormalizeOptions = {}): Tensor => {
+export const normalize = defineOp('normalize', (x: Tensor, { dim = -1, eps = 1e-12, plan }: NormalizeOptions = {}): Tensor => {
   checkDType(x, 'normalize', 'x');
   check(eps > 0, 'normalize', () => `eps must be positive, got ${eps}`);
   const axis = normalizeAxis(dim, x.rank, 'normalize');
-  if (axis !== x.rank - 1) return transpose(normalizeRows(transpose(x, axis, -1), eps), axis, -1);
-  return normalizeRows(x, eps);
+  if (axis !== x.rank - 1) return transpose(normalizeRows(transpose(x, axis, -1), eps, plan), axis, -1);
+  return normalizeRows(x, eps, plan);
 });
 
-function normalizeRows(x: Tensor, eps: number): Tensor {
+function normalizeRows(x: Tensor, eps: number, plan?: RowPlan): Tensor {
   const { engine } = x;
+  const oneByOne = rowPlan(engine, plan) === 'row';
   const columns = x.shape.at(-1)!;
   const rows = x.size / columns;
   const y = engine.empty(x.shape);
   const norm = engine.empty([rows]);
-  runKernel(forwardKernel, { x, y, norm }, { rows, columns, epsilon: eps });
+  runKernel(oneByOne ? forwardRowsKernel : forwardKernel, { x, y, norm }, { rows, columns, epsilon: eps });
   return record(y, 'normalize', [x], { y, norm }, (dY, saved) => {
     const dX = engine.empty(dY.shape);
-    runKernel(backwardKernel, { y: saved.y, norm: saved.norm, dy: dY, dx: dX }, { rows, columns, epsilon: eps });
+    runKernel(oneByOne ? backwardRowsKernel : backwardKernel, { y: saved.y, norm: saved.norm, dy: dY, dx: dX }, { rows, columns, epsilon: eps });
     return [dX];
   });
 }

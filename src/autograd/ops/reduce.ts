@@ -1,7 +1,8 @@
 import lastSource from '../../../kernels/reduce.last.wgsl';
 import middleSource from '../../../kernels/reduce.middle.wgsl';
-import { check, defineKernel, formatShape, normalizeAxis, sizeOf, stridesOf, type Shape } from '../../engine/index.ts';
+import { check, defineKernel, formatShape, normalizeAxis, sizeOf, stridesOf, type Shape, type SplitAxis } from '../../engine/index.ts';
 import { checkDType, defineOp, runKernel } from '../op.ts';
+import { chunksOf, innermost } from '../split-axes.ts';
 import { record } from '../tape.ts';
 import type { Tensor } from '../tensor.ts';
 import { affine } from './affine.ts';
@@ -14,6 +15,11 @@ export interface ReduceOptions {
   keepdim?: boolean;
 }
 
+/** The summed axis, cut into whole chunks. */
+function chunkAxis(param: string, extent: number, unit: number, chunks: number, outer: number): SplitAxis {
+  return { extent, unit, bindings: { x: { outer }, y: chunksOf(unit, chunks, outer) }, params: (_, count) => ({ [param]: count, chunks: Math.ceil(count / unit) }) };
+}
+
 const lastKernel = defineKernel({
   label: 'reduce.last',
   source: lastSource,
@@ -23,6 +29,7 @@ const lastKernel = defineKernel({
   constants: { WORKGROUP_SIZE: 64 },
   workgroups: ({ rows, chunks }) => rows! * chunks!,
   slab: { param: 'rows', bindings: ['x', 'y'] },
+  split: ({ rows, columns, per_chunk, chunks }) => [chunkAxis('columns', columns!, per_chunk!, chunks!, rows!)],
 });
 
 const middleKernel = defineKernel({
@@ -34,6 +41,10 @@ const middleKernel = defineKernel({
   constants: { WORKGROUP_SIZE: 64 },
   workgroups: ({ outer, chunks, inner }, { WORKGROUP_SIZE }) => Math.ceil((outer! * chunks! * inner!) / WORKGROUP_SIZE!),
   slab: { param: 'outer', bindings: ['x', 'y'] },
+  split: ({ outer, extent, inner, per_chunk, chunks }) => [
+    chunkAxis('extent', extent!, per_chunk!, chunks!, outer!),
+    innermost('inner', inner!, 'x', 'y'),
+  ],
 });
 
 /** Longest stretch that one invocation adds up in a row: bounds its rounding error and leaves work for others. */
@@ -46,7 +57,7 @@ const shortRow = { hardware: 31, software: 4096 };
 /** scale·Σ over the axis in the middle of `x` seen as [outer, extent, inner]: [outer, inner] flat. No gradient. */
 function sumMiddle(x: Tensor, outer: number, extent: number, inner: number, scale: number): Tensor {
   const byWorkgroup = inner === 1 && extent > (x.engine.device.isSoftware ? shortRow.software : shortRow.hardware);
-  const per_chunk = byWorkgroup ? perWorkgroup : perInvocation;
+  const per_chunk = Math.min(byWorkgroup ? perWorkgroup : perInvocation, Math.floor(x.engine.device.bindingLimit / 4));
   const chunks = Math.ceil(extent / per_chunk);
   const y = x.engine.empty([outer * chunks * inner]);
   const factor = chunks === 1 ? scale : 1;

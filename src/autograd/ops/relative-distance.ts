@@ -16,6 +16,7 @@ const ratioKernel = defineKernel({
   params: { count: 'u32', epsilon: 'f32' },
   constants: { WORKGROUP_SIZE: 64 },
   workgroups: ({ count }, { WORKGROUP_SIZE }) => Math.ceil(count! / WORKGROUP_SIZE!),
+  slab: { param: 'count', bindings: ['x', 'd', 'y'] },
 });
 
 /**

@@ -4,10 +4,12 @@ import backwardQuerySource from '../../../kernels/attention.backward-query.wgsl'
 import backwardRowsSource from '../../../kernels/attention.backward-rows.wgsl';
 import fitRowsSource from '../../../kernels/attention.fit-rows.wgsl';
 import forwardSource from '../../../kernels/attention.forward.wgsl';
-import { check, defineKernel, formatShape, OutOfMemoryError, sizeOf, type Kernel, type KernelSpec } from '../../engine/index.ts';
+import { check, defineKernel, formatShape, sizeOf, type Kernel, type KernelSpec } from '../../engine/index.ts';
 import { checkDType, checkTensor, defineOp, runKernel } from '../op.ts';
 import { record } from '../tape.ts';
 import type { Tensor } from '../tensor.ts';
+import { attentionAxes, biasGradientAxes } from './attention-axes.ts';
+import { attentionBackwardProducts, attentionForwardProducts, fitsProducts } from './attention-products.ts';
 
 export interface AttentionOptions {
   /** Added to the scores before the softmax: broadcasts to [B, H, Tq, Tk]. Masks are large negative numbers or −∞. */
@@ -16,7 +18,12 @@ export interface AttentionOptions {
   causal?: boolean;
   /** Factor of q·k. Default 1/√D. */
   scale?: number;
+  /** Overrides the adapter's plan (for tests and benches). */
+  plan?: AttentionPlan;
 }
+
+/** `registers`: one kernel that never stores the scores. `products`: matrix products with the scores of some heads in between. */
+export type AttentionPlan = 'registers' | 'products';
 
 /** Extents of q [batches, heads, queries, headDim] and of k and v [batches, heads, keys, headDim]. */
 export interface AttentionDimensions {
@@ -32,8 +39,10 @@ type Four = [number, number, number, number];
 const maxHeadDim = 128;
 /** Rows up to this many share workgroups between (batch, head) pairs; see PACKED in include/attention.wgsl. */
 const packedRows = 32;
+/** On CPU adapters: fewer queries or keys leave most of the products' tiles idle. */
+const leastForProducts = 24;
 
-const params = { bias_stride: 'vec4u', pairs: 'u32', heads: 'u32', queries: 'u32', keys: 'u32', vecs: 'u32', causal: 'u32', has_bias: 'u32', scale: 'f32' } as const;
+const params = { bias_stride: 'vec4u', pairs: 'u32', heads: 'u32', queries: 'u32', keys: 'u32', vecs: 'u32', causal: 'u32', diagonal: 'i32', has_bias: 'u32', resume: 'u32', scale: 'f32' } as const;
 const constants = { WORKGROUP_SIZE: 64, PACKED: 0, UNROLLED: 0 };
 
 /**
@@ -48,7 +57,7 @@ interface HeadKernels {
 }
 
 const headKernels: HeadKernels[] = [16, 24, 32, 64, maxHeadDim].map((headDim) => {
-  const kernel = (name: string, source: string, inputs: string[], outputs: string[], rows: 'queries' | 'keys'): Kernel =>
+  const kernel = (name: string, source: string, inputs: string[], outputs: string[], rows: 'queries' | 'keys', split: KernelSpec['split']): Kernel =>
     defineKernel({
       label: `attention.${name}-${headDim}`,
       source: source.replace('HEAD_VECS_VALUE;', `${headDim / 4}u;`),
@@ -57,13 +66,17 @@ const headKernels: HeadKernels[] = [16, 24, 32, 64, maxHeadDim].map((headDim) =>
       params,
       constants,
       workgroups: workgroupsFor(rows),
-      slab: { param: 'pairs', bindings: [...inputs, ...outputs].filter((binding) => binding !== 'bias') },
+      split,
     });
   return {
     headDim,
-    forward: kernel('forward', forwardSource, ['q', 'k', 'v', 'bias'], ['y', 'stats'], 'queries'),
-    backwardQuery: kernel('backward-query', backwardQuerySource, ['q', 'k', 'v', 'bias', 'dy', 'row'], ['dq'], 'queries'),
-    backwardKeyValue: kernel('backward-key-value', backwardKeyValueSource, ['q', 'k', 'v', 'bias', 'dy', 'row'], ['dk', 'dv'], 'keys'),
+    forward: kernel('forward', forwardSource, ['q', 'k', 'v', 'bias'], ['y', 'stats'], 'queries', (params) => attentionAxes(params, { byQuery: ['q', 'y', 'stats'], byKey: ['k', 'v'] })),
+    backwardQuery: kernel('backward-query', backwardQuerySource, ['q', 'k', 'v', 'bias', 'dy', 'row'], ['dq'], 'queries', (params) =>
+      attentionAxes(params, { byQuery: ['q', 'dy', 'row', 'dq'], byKey: ['k', 'v'] }, { keys: ['dq'] }),
+    ),
+    backwardKeyValue: kernel('backward-key-value', backwardKeyValueSource, ['q', 'k', 'v', 'bias', 'dy', 'row'], ['dk', 'dv'], 'keys', (params) =>
+      attentionAxes(params, { byQuery: ['q', 'dy', 'row'], byKey: ['k', 'v', 'dk', 'dv'] }, { queries: ['dk', 'dv'] }),
+    ),
   };
 });
 
@@ -88,9 +101,10 @@ const backwardBiasKernel = defineKernel({
   source: backwardBiasSource,
   inputs: ['q', 'k', 'v', 'bias', 'dy', 'row'],
   outputs: ['d_bias'],
-  params: { bias_shape: 'vec4u', batches: 'u32', heads: 'u32', queries: 'u32', keys: 'u32', vecs: 'u32', causal: 'u32', scale: 'f32' },
+  params: { bias_shape: 'vec4u', batches: 'u32', heads: 'u32', queries: 'u32', keys: 'u32', vecs: 'u32', causal: 'u32', diagonal: 'i32', scale: 'f32' },
   constants: { WORKGROUP_SIZE: 64 },
   workgroups: ({ bias_shape }, { WORKGROUP_SIZE }) => Math.ceil(sizeOf(bias_shape as unknown as Four) / WORKGROUP_SIZE!),
+  split: biasGradientAxes,
 });
 
 const fitRowsKernel = defineKernel({
@@ -121,26 +135,26 @@ export const scaledDotProductAttention = defineOp('scaledDotProductAttention', (
   const kernels = isSoftware ? headKernels.at(-1)! : headKernels.find(({ headDim }) => headDim >= d.headDim)!;
   const vecs = isSoftware ? Math.ceil(d.headDim / 4) : kernels.headDim / 4;
   const fitted = { q: fitRows(q, 4 * vecs), k: fitRows(k, 4 * vecs), v: fitRows(v, 4 * vecs) };
-  refuseSlabbedBias(Object.values(fitted), biasShape);
-  const shared = {
+  const common = {
     bias_stride: biasShape ? broadcastStrides(biasShape) : [0, 0, 0, 0],
     pairs: d.batches * d.heads,
     heads: d.heads,
     queries: d.queries,
     keys: d.keys,
-    vecs,
     causal: Number(causal),
     has_bias: Number(bias !== null),
     scale,
   };
+  const shared = { ...common, vecs, diagonal: 0, resume: 0 };
   const UNROLLED = Number(!isSoftware);
   const byQuery = { PACKED: Number(d.queries <= packedRows), UNROLLED };
   const byKey = { PACKED: Number(d.keys <= packedRows), UNROLLED };
   const boundBias = bias ?? engine.zeros([1]);
   const rows = shared.pairs * d.queries;
-  const y = engine.empty(fitted.q.shape);
-  const stats = engine.empty([rows, 2]);
-  runKernel(kernels.forward, { ...fitted, bias: boundBias, y, stats }, shared, byQuery);
+  const suitsProducts = isSoftware && Math.min(d.queries, d.keys) >= leastForProducts;
+  const plan = (options.plan ?? (suitsProducts ? 'products' : 'registers')) === 'products' && fitsProducts(fitted, boundBias, d) ? 'products' : 'registers';
+  const { y, stats } = plan === 'products' ? attentionForwardProducts(fitted, { ...common, bias: boundBias }) : { y: engine.empty(fitted.q.shape), stats: engine.empty([rows, 2]) };
+  if (plan === 'registers') runKernel(kernels.forward, { ...fitted, bias: boundBias, y, stats }, shared, byQuery);
   return record(fitRows(y, d.headDim), 'scaledDotProductAttention', [q, k, v, bias], { ...fitted, bias: boundBias, y, stats }, (dY, saved, [needsQ, needsK, needsV, needsBias]) => {
     const dy = fitRows(dY, 4 * vecs);
     const row = engine.empty([rows, 4]);
@@ -150,12 +164,15 @@ export const scaledDotProductAttention = defineOp('scaledDotProductAttention', (
     let dK: Tensor | null = null;
     let dV: Tensor | null = null;
     let dBias: Tensor | null = null;
-    if (needsQ) {
+    if (plan === 'products') {
+      const { dq, dk, dv } = attentionBackwardProducts(operands, { ...common, bias: saved.bias });
+      [dQ, dK, dV] = [dq, dk, dv].map((gradient) => fitRows(gradient, d.headDim)) as [Tensor, Tensor, Tensor];
+    } else if (needsQ) {
       const dq = engine.empty(saved.q.shape);
       runKernel(kernels.backwardQuery, { ...operands, dq }, shared, byQuery);
       dQ = fitRows(dq, d.headDim);
     }
-    if (needsK || needsV) {
+    if (plan === 'registers' && (needsK || needsV)) {
       const dk = engine.empty(saved.k.shape);
       const dv = engine.empty(saved.v.shape);
       runKernel(kernels.backwardKeyValue, { ...operands, dk, dv }, shared, byKey);
@@ -165,7 +182,7 @@ export const scaledDotProductAttention = defineOp('scaledDotProductAttention', (
     if (needsBias) {
       dBias = engine.empty(saved.bias.shape);
       const { heads, queries, keys } = d;
-      runKernel(backwardBiasKernel, { ...operands, d_bias: dBias }, { bias_shape: biasShape!, batches: d.batches, heads, queries, keys, vecs, causal: shared.causal, scale });
+      runKernel(backwardBiasKernel, { ...operands, d_bias: dBias }, { bias_shape: biasShape!, batches: d.batches, heads, queries, keys, vecs, causal: shared.causal, diagonal: 0, scale });
     }
     return [dQ, dK, dV, dBias];
   });
@@ -195,18 +212,6 @@ function biasShapeOf(bias: Tensor, { batches, heads, queries, keys }: AttentionD
 /** Row-major strides with 0 along axes of extent 1. */
 function broadcastStrides(shape: Four): number[] {
   return shape.map((extent, axis) => (extent === 1 ? 0 : sizeOf(shape.slice(axis + 1))));
-}
-
-/** A slab starts at some (batch, head) pair, which the kernels do not know: fine only where the bias is the same for all pairs. */
-function refuseSlabbedBias(tensors: Tensor[], biasShape: Four | null): void {
-  if (!biasShape || (biasShape[0] === 1 && biasShape[1] === 1)) return;
-  const { bindingLimit } = tensors[0]!.engine.device;
-  const large = tensors.find(({ bytes }) => bytes > bindingLimit);
-  if (!large) return;
-  throw new OutOfMemoryError(
-    'scaledDotProductAttention',
-    `${formatShape(large.shape)} exceeds the adapter's binding limit of ${bindingLimit} bytes, and with a bias for each batch or head it cannot be split; use a smaller batch`,
-  );
 }
 
 /** `x` [..., C] with its last axis padded with zeros or cut to `columns`; `x` itself where it fits. */

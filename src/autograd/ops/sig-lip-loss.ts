@@ -1,8 +1,9 @@
 import pairsSource from '../../../kernels/sig-lip-loss.pairs.wgsl';
-import { check, defineKernel } from '../../engine/index.ts';
+import { check, defineKernel, type SplitAxis } from '../../engine/index.ts';
 import { accumulate } from '../accumulate.ts';
 import { isGradEnabled } from '../grad-mode.ts';
 import { checkDType, checkTensor, defineOp, runKernel } from '../op.ts';
+import { chunksOf } from '../split-axes.ts';
 import { record } from '../tape.ts';
 import type { Tensor } from '../tensor.ts';
 import { columnSum, rowChunks } from './column-sum.ts';
@@ -24,9 +25,22 @@ const pairsKernel = defineKernel({
   source: pairsSource,
   inputs: ['image_ids', 'text_ids', 'matches', 'log_scale', 'bias'],
   outputs: ['pairs', 'sums'],
-  params: { images: 'u32', texts: 'u32', first_text: 'u32', all_texts: 'u32', rows_per_chunk: 'u32', chunks: 'u32', has_matches: 'u32' },
+  params: { images: 'u32', texts: 'u32', first_text: 'u32', all_texts: 'u32', all_images: 'u32', rows_per_chunk: 'u32', chunks: 'u32', has_matches: 'u32' },
   constants: { WORKGROUP_SIZE: 64 },
   workgroups: ({ texts, chunks }, { WORKGROUP_SIZE }) => Math.ceil((texts! * chunks!) / WORKGROUP_SIZE!),
+  split: ({ images, texts, first_text, rows_per_chunk: unit, chunks }): SplitAxis[] => [
+    {
+      extent: images!,
+      unit: unit!,
+      bindings: { image_ids: {}, matches: {}, pairs: {}, sums: chunksOf(unit!, chunks!) },
+      params: (_, count) => ({ images: count, chunks: Math.ceil(count / unit!) }),
+    },
+    {
+      extent: texts!,
+      bindings: { pairs: { inner: 1 }, sums: { outer: chunks! } },
+      params: (first, count) => ({ texts: count, first_text: first_text! + first }),
+    },
+  ],
 });
 
 /**
@@ -65,7 +79,7 @@ export const sigLipLoss = defineOp('sigLipLoss', (u: Tensor, v: Tensor, logScale
     const parts = engine.empty([chunks * count, 3]);
     const texty = { first: first * columns, row: columns, column: 1 };
     tileProduct(x.y, { row: columns, column: 1 }, y.y, { first: first * columns, row: 1, column: columns }, pairs, { rows: images, steps: columns, columns: count });
-    const params = { images, texts: count, first_text: first, all_texts: texts, rows_per_chunk, chunks, has_matches: Number(matches !== undefined) };
+    const params = { images, texts: count, first_text: first, all_texts: texts, all_images: images, rows_per_chunk, chunks, has_matches: Number(matches !== undefined) };
     runKernel(pairsKernel, { ...masks, log_scale: logScale, bias, pairs, sums: parts }, params);
     sums = accumulate(sums, columnSum(parts, chunks * count, 3));
     if (gX && gY) {

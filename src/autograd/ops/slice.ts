@@ -2,7 +2,7 @@ import { bytesPerElement, check, normalizeAxis, sizeOf, type Shape } from '../..
 import { defineOp } from '../op.ts';
 import { record } from '../tape.ts';
 import type { Tensor } from '../tensor.ts';
-import { copyAlongAxis, copyAlongAxisReference } from './block-copy.ts';
+import { copyAlongAxis, copyAlongAxisReference } from './copy-along-axis.ts';
 
 export interface SliceOptions {
   dim: number;

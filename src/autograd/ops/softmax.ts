@@ -4,6 +4,7 @@ import forwardShortSource from '../../../kernels/softmax.forward-short.wgsl';
 import forwardSource from '../../../kernels/softmax.forward.wgsl';
 import { defineKernel, normalizeAxis, sizeOf, type KernelSpec } from '../../engine/index.ts';
 import { checkDType, defineOp, runKernel } from '../op.ts';
+import { innermost } from '../split-axes.ts';
 import { record } from '../tape.ts';
 import type { Tensor } from '../tensor.ts';
 
@@ -16,8 +17,11 @@ const params = { outer: 'u32', length: 'u32', inner: 'u32' } as const;
 const constants = { WORKGROUP_SIZE: 64 };
 const rowAWorkgroup: KernelSpec['workgroups'] = ({ outer, inner }) => outer! * inner!;
 const rowAnInvocation: KernelSpec['workgroups'] = ({ outer, inner }, { WORKGROUP_SIZE }) => Math.ceil((outer! * inner!) / WORKGROUP_SIZE!);
-const forwardBindings = { inputs: ['x'], outputs: ['y'], params, constants, slab: { param: 'outer', bindings: ['x', 'y'] } };
-const backwardBindings = { inputs: ['y', 'dy'], outputs: ['dx'], params, constants, slab: { param: 'outer', bindings: ['y', 'dy', 'dx'] } };
+const innerAxis =
+  (...names: string[]): KernelSpec['split'] =>
+  ({ inner }) => [innermost('inner', inner!, ...names)];
+const forwardBindings = { inputs: ['x'], outputs: ['y'], params, constants, slab: { param: 'outer', bindings: ['x', 'y'] }, split: innerAxis('x', 'y') };
+const backwardBindings = { inputs: ['y', 'dy'], outputs: ['dx'], params, constants, slab: { param: 'outer', bindings: ['y', 'dy', 'dx'] }, split: innerAxis('y', 'dy', 'dx') };
 
 const forwardKernel = defineKernel({ label: 'softmax.forward', source: forwardSource, workgroups: rowAWorkgroup, ...forwardBindings });
 const forwardShortKernel = defineKernel({ label: 'softmax.forward-short', source: forwardShortSource, workgroups: rowAnInvocation, ...forwardBindings });

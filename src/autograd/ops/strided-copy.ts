@@ -1,6 +1,7 @@
 import source from '../../../kernels/strided-copy.wgsl';
-import { bytesPerElement, check, defineKernel, sizeOf, type Params, type Shape } from '../../engine/index.ts';
+import { bytesPerElement, check, defineKernel, sizeOf, type AxisLayout, type Params, type Shape, type SplitAxis } from '../../engine/index.ts';
 import { runKernel } from '../op.ts';
+import { narrowedStrides } from '../split-axes.ts';
 import type { Tensor } from '../tensor.ts';
 
 /** Most axes of a broadcast, permutation or expansion, after neighbouring axes that move together are merged. */
@@ -14,6 +15,7 @@ const stridedCopyKernel = defineKernel({
   params: { extents_low: 'vec4u', extents_high: 'vec4u', strides_low: 'vec4u', strides_high: 'vec4u', count: 'u32' },
   constants: { WORKGROUP_SIZE: 64, RANK: maxStridedRank },
   workgroups: ({ count }, { WORKGROUP_SIZE }) => Math.ceil(count! / WORKGROUP_SIZE!),
+  split: (params) => walkAxes(params, { x: 'strides' }),
 });
 
 /** A walk over `extents` with one or more lists of strides: as few axes as possible, innermost first. */
@@ -46,6 +48,28 @@ export function mergeAxes(extents: Shape, strideLists: readonly (readonly number
 export function axisParams(name: string, values: readonly number[]): Params {
   const padded = [...values, ...new Array<number>(maxStridedRank - values.length).fill(0)];
   return { [`${name}_low`]: padded.slice(0, 4), [`${name}_high`]: padded.slice(4) };
+}
+
+/**
+ * The axes along which a walk can be cut, outermost first: those of `y`, which is row-major in its extents, and of the operands, each
+ * with the name of its strides. Operands are compact: an axis that one does not repeat holds all that lies at its stride.
+ */
+export function walkAxes(params: Record<string, number>, operands: Record<string, string>): SplitAxis[] {
+  const list = (name: string): number[] => [`${name}_low`, `${name}_high`].flatMap((half) => params[half] as unknown as number[]);
+  const extents = list('extents');
+  const axes = extents.map((extent, axis): SplitAxis => {
+    const bindings: Record<string, AxisLayout> = { y: { inner: sizeOf(extents.slice(0, axis).filter(Boolean)) } };
+    for (const [name, strides] of Object.entries(operands)) if (list(strides)[axis]) bindings[name] = { inner: list(strides)[axis]! };
+    return {
+      extent,
+      bindings,
+      params: (_, count) => {
+        const changed = Object.values(operands).map((strides) => axisParams(strides, narrowedStrides(list(strides), list(strides)[axis] || Infinity, extent, count)));
+        return Object.assign({ count: (params.count! / extent) * count, ...axisParams('extents', extents.map((other, k) => (k === axis ? count : other))) }, ...changed) as Params;
+      },
+    };
+  });
+  return axes.filter(({ extent }) => extent > 1).reverse();
 }
 
 /** Throws where merged axes are more than a kernel walks. */

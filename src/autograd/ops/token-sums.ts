@@ -1,9 +1,12 @@
 import affineSource from '../../../kernels/token-affine.wgsl';
 import channelSource from '../../../kernels/channel-sum.wgsl';
+import tokenRowsSource from '../../../kernels/token-sum.rows.wgsl';
 import tokenSource from '../../../kernels/token-sum.wgsl';
-import { defineKernel } from '../../engine/index.ts';
+import { defineKernel, type SplitAxis } from '../../engine/index.ts';
 import { runKernel } from '../op.ts';
+import { chunksOf, innermost, layouts } from '../split-axes.ts';
 import type { Tensor } from '../tensor.ts';
+import { byRow, rowPlan, type RowPlan } from './row-plan.ts';
 
 const channelSumKernel = defineKernel({
   label: 'channel-sum',
@@ -13,6 +16,16 @@ const channelSumKernel = defineKernel({
   params: { batches: 'u32', tokens: 'u32', channels: 'u32', tokens_per_chunk: 'u32', chunks: 'u32', scale: 'f32' },
   constants: { WORKGROUP_SIZE: 64, KIND: 0 },
   workgroups: ({ batches, channels, chunks }, { WORKGROUP_SIZE }) => Math.ceil((batches! * channels! * chunks!) / WORKGROUP_SIZE!),
+  split: ({ batches, tokens, channels, tokens_per_chunk: unit, chunks }): SplitAxis[] => [
+    { extent: batches!, bindings: { x: {}, mean: {}, w: {}, y: {} }, params: (_, count) => ({ batches: count }) },
+    {
+      extent: tokens!,
+      unit: unit!,
+      bindings: { x: { outer: batches! }, w: { outer: batches! }, y: chunksOf(unit!, chunks!, batches!) },
+      params: (_, count) => ({ tokens: count, chunks: Math.ceil(count / unit!) }),
+    },
+    innermost('channels', channels!, 'x', 'mean', 'y'),
+  ],
 });
 
 const tokenSumKernel = defineKernel({
@@ -23,7 +36,10 @@ const tokenSumKernel = defineKernel({
   params: { rows: 'u32', tokens: 'u32', channels: 'u32', scale: 'f32' },
   constants: { WORKGROUP_SIZE: 64, KIND: 0 },
   workgroups: ({ rows }) => rows!,
+  split: (params) => batchAndTokenAxes(params, ['a'], ['x', 'z', 'w', 'y']),
 });
+
+const tokenSumRowsKernel = defineKernel({ ...tokenSumKernel, ...byRow, label: 'token-sum.rows', source: tokenRowsSource, constants: { ...byRow.constants, KIND: 0 } });
 
 const tokenAffineKernel = defineKernel({
   label: 'token-affine',
@@ -33,7 +49,17 @@ const tokenAffineKernel = defineKernel({
   params: { rows: 'u32', tokens: 'u32', channels: 'u32', scale: 'f32' },
   constants: { WORKGROUP_SIZE: 64, KIND: 0 },
   workgroups: ({ rows, channels }, { WORKGROUP_SIZE }) => Math.ceil((rows! * channels!) / WORKGROUP_SIZE!),
+  split: (params) => batchAndTokenAxes(params, ['a', 'v', 'offset'], ['x', 'z', 'w', 'dx']),
 });
+
+/** Bindings with a batch axis, and those that have a token axis after it. */
+function batchAndTokenAxes({ rows, tokens }: Record<string, number>, byBatch: string[], byToken: string[]): SplitAxis[] {
+  const batches = rows! / tokens!;
+  return [
+    { extent: batches, bindings: layouts([...byBatch, ...byToken], {}), params: (_, count) => ({ rows: count * tokens! }) },
+    { extent: tokens!, bindings: layouts(byToken, { outer: batches }), params: (_, count) => ({ rows: batches * count, tokens: count }) },
+  ];
+}
 
 const tokensPerChunk = 128;
 
@@ -58,13 +84,13 @@ export function channelSum(x: Tensor, kind: keyof typeof channelKinds, { scale =
   return last ? y : channelSum(y, 'value', { scale });
 }
 
-/** scale · Σ_c of a term of `x` [B, N, C]: [B, N]. No gradient. */
-export function tokenSum(x: Tensor, kind: keyof typeof tokenKinds, { scale = 1, ...operands }: { scale?: number; z?: Tensor; a?: Tensor; w?: Tensor } = {}): Tensor {
+/** scale · Σ_c of a term of `x` [B, N, C]: [B, N]. No gradient. `plan` is for tests. */
+export function tokenSum(x: Tensor, kind: keyof typeof tokenKinds, { scale = 1, plan, ...operands }: { scale?: number; plan?: RowPlan; z?: Tensor; a?: Tensor; w?: Tensor } = {}): Tensor {
   const { engine } = x;
   const [batches, tokens, channels] = x.shape as [number, number, number];
   const none = engine.zeros([1]);
   const y = engine.empty([batches, tokens]);
-  runKernel(tokenSumKernel, { x, z: none, a: none, w: none, ...operands, y }, { rows: batches * tokens, tokens, channels, scale }, { KIND: tokenKinds[kind] });
+  runKernel(rowPlan(engine, plan) === 'row' ? tokenSumRowsKernel : tokenSumKernel, { x, z: none, a: none, w: none, ...operands, y }, { rows: batches * tokens, tokens, channels, scale }, { KIND: tokenKinds[kind] });
   return y;
 }
 

@@ -1,9 +1,12 @@
+import backwardRowsSource from '../../../kernels/unit-rows.backward-rows.wgsl';
 import backwardSource from '../../../kernels/unit-rows.backward.wgsl';
+import forwardRowsSource from '../../../kernels/unit-rows.forward-rows.wgsl';
 import forwardSource from '../../../kernels/unit-rows.forward.wgsl';
 import scalarProductSource from '../../../kernels/scalar-product.wgsl';
 import { defineKernel } from '../../engine/index.ts';
 import { runKernel } from '../op.ts';
 import type { Tensor } from '../tensor.ts';
+import { byRow, rowPlan, type RowPlan } from './row-plan.ts';
 
 /** Shortest row that is still scaled to length 1; as torch.nn.functional.normalize. */
 export const UNIT_EPSILON = 1e-12;
@@ -16,6 +19,7 @@ const forwardKernel = defineKernel({
   params: { rows: 'u32', columns: 'u32', epsilon: 'f32' },
   constants: { WORKGROUP_SIZE: 64 },
   workgroups: ({ rows }) => rows!,
+  slab: { param: 'rows', bindings: ['x', 'y', 'rnorm'] },
 });
 
 const backwardKernel = defineKernel({
@@ -26,7 +30,11 @@ const backwardKernel = defineKernel({
   params: { rows: 'u32', columns: 'u32' },
   constants: { WORKGROUP_SIZE: 64 },
   workgroups: ({ rows }) => rows!,
+  slab: { param: 'rows', bindings: ['y', 'rnorm', 'g', 'dx'] },
 });
+
+const forwardRowsKernel = defineKernel({ ...forwardKernel, ...byRow, label: 'unit-rows.forward-rows', source: forwardRowsSource });
+const backwardRowsKernel = defineKernel({ ...backwardKernel, ...byRow, label: 'unit-rows.backward-rows', source: backwardRowsSource });
 
 const scalarProductKernel = defineKernel({
   label: 'scalar-product',
@@ -37,20 +45,20 @@ const scalarProductKernel = defineKernel({
   workgroups: () => 1,
 });
 
-/** Rows of `x` [rows, columns] at unit length, and 1/‖x‖ [rows]. Part of the contrastive losses: no tape. */
-export function unitRows(x: Tensor): { y: Tensor; rnorm: Tensor } {
+/** Rows of `x` [rows, columns] at unit length, and 1/‖x‖ [rows]. Part of the contrastive losses: no tape. `plan` is for tests. */
+export function unitRows(x: Tensor, plan?: RowPlan): { y: Tensor; rnorm: Tensor } {
   const [rows, columns] = x.shape as [number, number];
   const y = x.engine.empty(x.shape);
   const rnorm = x.engine.empty([rows]);
-  runKernel(forwardKernel, { x, y, rnorm }, { rows, columns, epsilon: UNIT_EPSILON });
+  runKernel(rowPlan(x.engine, plan) === 'row' ? forwardRowsKernel : forwardKernel, { x, y, rnorm }, { rows, columns, epsilon: UNIT_EPSILON });
   return { y, rnorm };
 }
 
 /** dX = dY·e^logScale·rnorm·(g − y(y·g)): from the gradient `g` of the dots to that of the rows before normalisation. */
-export function unitRowsBackward(y: Tensor, rnorm: Tensor, g: Tensor, logScale: Tensor, dY: Tensor): Tensor {
+export function unitRowsBackward(y: Tensor, rnorm: Tensor, g: Tensor, logScale: Tensor, dY: Tensor, plan?: RowPlan): Tensor {
   const [rows, columns] = y.shape as [number, number];
   const dX = y.engine.empty(y.shape);
-  runKernel(backwardKernel, { y, rnorm, g, log_scale: logScale, dy: dY, dx: dX }, { rows, columns });
+  runKernel(rowPlan(y.engine, plan) === 'row' ? backwardRowsKernel : backwardKernel, { y, rnorm, g, log_scale: logScale, dy: dY, dx: dX }, { rows, columns });
   return dX;
 }
 

@@ -13,6 +13,9 @@ const forwardKernel = defineKernel({
   params: { count: 'u32', weight: 'f32', accumulate: 'u32' },
   constants: { WORKGROUP_SIZE: 64 },
   workgroups: () => 1,
+  split: ({ count, weight, accumulate }) => [
+    { extent: count!, bindings: { x: {} }, params: (first, part) => ({ count: part, weight: (weight! * part) / count!, accumulate: first > 0 ? 1 : accumulate! }) },
+  ],
 });
 
 const backwardKernel = defineKernel({
@@ -23,6 +26,7 @@ const backwardKernel = defineKernel({
   params: { count: 'u32', weight: 'f32' },
   constants: { WORKGROUP_SIZE: 64 },
   workgroups: ({ count }, { WORKGROUP_SIZE }) => Math.ceil(count! / WORKGROUP_SIZE!),
+  split: ({ count, weight }) => [{ extent: count!, bindings: { dx: {} }, params: (_, part) => ({ count: part, weight: (weight! * part) / count! }) }],
 });
 
 /** Σ_k weights[k] · mean(tensors[k]), as [1]: adds up the terms of a loss. Saves nothing. Gradients: all tensors. */

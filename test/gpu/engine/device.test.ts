@@ -123,7 +123,7 @@ describe('dispatch', () => {
   it('names the op and the operand that cannot be split', async () => {
     const engine = await open({ bindingLimit: 4096 });
     const [x, weight] = [engine.zeros([1, 2000]), engine.zeros([2000])];
-    expect(() => ops.layerNorm(x, weight, null)).toThrow(/^layerNorm \(layer-norm\.forward[a-z-]*\): binding "weight" has 7\.8 KiB, the adapter binds at most 4\.0 KiB and this operand cannot be split/);
+    expect(() => ops.layerNorm(x, weight, null)).toThrow(/^layerNorm \(layer-norm\.forward[a-z-]*\): binding "x" has 7\.8 KiB, the adapter binds at most 4\.0 KiB and this operand cannot be split/);
   });
 
   it('keeps an upload in order with work that is recorded but not submitted', async () => {

@@ -39,11 +39,11 @@ const cases: { what: string; x: number[]; weight: number[]; options?: Conv3dOpti
 ];
 
 describe('conv3d', () => {
-  for (const { what, x: xShape, weight: weightShape, options } of cases) {
-    it(`agrees with its reference: ${what}`, async () => {
+  for (const [plan, { what, x: xShape, weight: weightShape, options }] of cases.flatMap((each) => (['plain', 'subgroup'] as const).map((plan) => [plan, each] as const))) {
+    it(`${plan}: agrees with its reference: ${what}`, async () => {
       await expectOp({
         inputs: { x: input(xShape, 1), weight: input(weightShape, 2), bias: input([weightShape[0]!], 3) },
-        run: ({ x, weight, bias }) => ops.conv3d(x, weight, bias, options),
+        run: ({ x, weight, bias }) => ops.conv3d(x, weight, bias, { ...options, plan }),
         reference: ({ x, weight, bias }) => conv3dReference(x, weight, bias, xShape, weightShape, options),
         backward: ({ x, weight }, dY) => conv3dBackwardReference(x, weight, dY, xShape, weightShape, options),
       });

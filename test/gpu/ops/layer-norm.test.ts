@@ -1,11 +1,12 @@
 import { describe, expect, it } from 'vitest';
 import { ops } from '../../../src/autograd/index.ts';
 import { layerNormBackwardReference, layerNormReference } from '../../../src/autograd/ops/layer-norm.ts';
-import { expectOp, input } from '../../support/op-test.ts';
 import { testEngine } from '../../support/engine.ts';
+import { expectFixture, readOpFixtures } from '../../support/op-fixture.ts';
+import { expectOp, input } from '../../support/op-test.ts';
 
 describe('layerNorm', () => {
-  const cases = [[1, 1], [3, 65], [2, 5, 63], [300, 7], [4, 513]].flatMap((shape) => (['row', 'workgroup'] as const).map((plan) => ({ shape, plan })));
+  const cases = [[1, 1], [3, 65], [2, 5, 63], [300, 7], [4, 513], [5, 4], [300, 64]].flatMap((shape) => (['row', 'vectors', 'workgroup'] as const).map((plan) => ({ shape, plan })));
   for (const { shape, plan } of cases) {
     it(`agrees with its reference on [${shape}], plan ${plan}`, async () => {
       const columns = shape.at(-1)!;
@@ -35,6 +36,15 @@ describe('layerNorm', () => {
       tolerance: 1e-4, // f32 holds 100 + u to 8e-6; after division by a deviation of 0.6 that is 1e-5 a term
     });
   });
+
+  // Made by test/reference/layer-norm.py.
+  for (const [name, fixture] of Object.entries(readOpFixtures<{ eps: number }>('layer-norm'))) {
+    for (const plan of ['row', 'workgroup'] as const) {
+      it(`agrees with PyTorch: ${name}, plan ${plan}`, async () => {
+        await expectFixture(fixture, ({ x, weight, bias }) => ops.layerNorm(x!, weight ?? null, bias ?? null, { eps: fixture.eps, plan }));
+      });
+    }
+  }
 
   it('names a weight that does not fit', async () => {
     const engine = await testEngine();

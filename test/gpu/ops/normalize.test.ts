@@ -6,12 +6,15 @@ import { testEngine } from '../../support/engine.ts';
 import { expectFixture, readOpFixtures } from '../../support/op-fixture.ts';
 import { expectOp, input } from '../../support/op-test.ts';
 
+const plans = ['row', 'workgroup'] as const;
+
 describe('normalize', () => {
-  it.each([[[1, 3]], [[3, 65]], [[2, 5, 63]], [[300, 7]], [[4, 513]]])('agrees with its reference on %j', async (shape) => {
+  const cases = [[1, 3], [3, 65], [2, 5, 63], [300, 7], [4, 513]].flatMap((shape) => plans.map((plan) => ({ shape, plan })));
+  it.each(cases)('agrees with its reference on $shape, plan $plan', async ({ shape, plan }) => {
     const columns = shape.at(-1)!;
     await expectOp({
       inputs: { x: input(shape, 1, { scale: 2 }) },
-      run: ({ x }) => ops.normalize(x),
+      run: ({ x }) => ops.normalize(x, { plan }),
       reference: ({ x }) => normalizeReference(x, columns),
       backward: ({ x }, dY) => ({ x: normalizeBackwardReference(x, columns, dY) }),
     });
@@ -27,19 +30,19 @@ describe('normalize', () => {
     });
   });
 
-  it('divides by eps where the vector is shorter', async () => {
+  it.each(plans)('divides by eps where the vector is shorter, plan %s', async (plan) => {
     await expectOp({
       inputs: { x: input([3, 9], 3, { scale: 0.01 }) },
-      run: ({ x }) => ops.normalize(x, { eps: 0.5 }),
+      run: ({ x }) => ops.normalize(x, { eps: 0.5, plan }),
       reference: ({ x }) => normalizeReference(x, 9, 0.5),
       backward: ({ x }, dY) => ({ x: normalizeBackwardReference(x, 9, dY, 0.5) }),
     });
   });
 
-  it('agrees with PyTorch', async () => {
+  it.each(plans)('agrees with PyTorch, plan %s', async (plan) => {
     const fixtures = readOpFixtures('normalize');
-    await expectFixture(fixtures['last axis']!, ({ x }) => ops.normalize(x!));
-    await expectFixture(fixtures['inner axis']!, ({ x }) => ops.normalize(x!, { dim: 1 }));
+    await expectFixture(fixtures['last axis']!, ({ x }) => ops.normalize(x!, { plan }));
+    await expectFixture(fixtures['inner axis']!, ({ x }) => ops.normalize(x!, { dim: 1, plan }));
   });
 
   it('names an axis outside and an eps that cannot be', async () => {

@@ -98,6 +98,33 @@ describe('AdamW', () => {
     });
   });
 
+  it('goes on from a saved state with the steps of each parameter, not of the optimiser', async () => {
+    const engine = await testEngine();
+    await engine.scope(async () => {
+      const [first, second] = [open(engine), open(engine)];
+      const biasOnly = (tensors: Record<string, Tensor>): void => void (tensors.bias!.grad = engine.tensor(fixture.steps[0]!.gradients.bias!, [5]));
+      const all = ({ optimizer, tensors }: typeof first, step: Fixture['steps'][number]): void => {
+        giveGradients(engine, tensors, step);
+        optimizer.step();
+        optimizer.zeroGrad();
+      };
+      for (let n = 0; n < 3; n++) {
+        biasOnly(first.tensors); // the matrix is frozen at first
+        first.optimizer.step();
+        first.optimizer.zeroGrad();
+      }
+      all(first, fixture.steps[0]!);
+      const values: Record<string, number[]> = {};
+      for (const [name, tensor] of Object.entries(first.tensors)) values[name] = [...(await tensor.toArray())];
+      for (const [name, tensor] of Object.entries(second.tensors)) tensor.write(Float32Array.from(values[name]!));
+      second.optimizer.load(await readState(first.optimizer.state()), first.optimizer.stepCount);
+      for (const run of [first, second]) all(run, fixture.steps[1]!);
+      for (const [name, tensor] of Object.entries(first.tensors)) expect([...(await second.tensors[name]!.toArray())], name).toEqual([...(await tensor.toArray())]);
+      first.optimizer.dispose();
+      second.optimizer.dispose();
+    });
+  });
+
   it('leaves nothing behind and says what is wrong', async () => {
     const engine = await testEngine();
     const before = engine.memory.liveBuffers;

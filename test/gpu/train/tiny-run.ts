@@ -1,16 +1,34 @@
 /** A run of the smallest preset on volumes made in memory: what the tests of the training loop share. */
 import type { Engine } from '../../../src/autograd/index.ts';
 import { allLabelPrompts, buildVocabulary, initJpegCodec, LABELS, loadTokenizer, type Cohort, type CohortScan, type FileSystem } from '../../../src/data/index.ts';
-import { presets } from '../../../src/model/index.ts';
+import { presets, type EncoderConfig } from '../../../src/model/index.ts';
 import { nodeJpegWasm } from '../../../src/platform/node-jpeg.ts';
 import { STAGES, type TrainConfig } from '../../../src/train/config.ts';
-import { CHECKPOINT_FILE, decodeCheckpoint, METRICS_FILE, parseMetrics, train, VolumeStore, type RunState, type StepRecord, type TrainerHost } from '../../../src/train/index.ts';
+import { CHECKPOINT_FILE, decodeCheckpoint, METRICS_FILE, parseMetrics, train, VolumeStore, type RunState, type StepRecord, type TeacherTargets, type TrainerHost } from '../../../src/train/index.ts';
 import type { TrainingOutcome } from '../../../src/train/trainer.ts';
 import { gaussian, seededRandom, uniform } from '../../../src/train/sampler.ts';
 import { memoryFiles } from '../../unit/data/memory-files.ts';
 
 export const folder = 'run';
-const { shape } = presets.tiny.grid;
+/** Read when needed: see `smallerPreset`. */
+const inputShape = (): [number, number, number] => presets.tiny.grid.shape;
+
+/**
+ * Puts a model a twentieth the size of `tiny` in its place until the function that it gives is called: for tests of many steps,
+ * in which the numbers play no part.
+ */
+export function smallerPreset(): () => void {
+  const { tiny } = presets;
+  const conv = (channels: number): EncoderConfig['stem'][0] => ({ channels, kernel: [2, 4, 4], stride: [2, 4, 4], padding: [0, 0, 0] });
+  presets.tiny = {
+    ...tiny,
+    grid: { shape: [8, 32, 32], spacingMm: [45, 11.25, 11.25] },
+    encoder: { ...tiny.encoder, input: [8, 32, 32], stem: [conv(8), conv(16)], width: 16, heads: 2 },
+    text: { width: 16, layers: 1, heads: 2, feedForward: 16, maxPositions: 16 },
+    head: { ...tiny.head, latent: 16, blockLength: 4, outFactors: [4, 4], rank: 1 },
+  };
+  return () => void (presets.tiny = tiny);
+}
 
 /** Every number stands here, so that a change of the defaults moves no pinned value. */
 export function tinyConfig(changes: Partial<TrainConfig> = {}): TrainConfig {
@@ -43,7 +61,7 @@ export function tinyCohort(): Cohort {
 export function tinyVolume({ id }: CohortScan): Float32Array {
   const n = Number(id.slice(4));
   const random = seededRandom(n, 'volume');
-  const [depth, height, width] = shape;
+  const [depth, height, width] = inputShape();
   const [phase, frequency] = [uniform(random, 0, 6), uniform(random, 0.05, 0.2)];
   const values = new Float32Array(depth * height * width);
   for (let at = 0; at < values.length; at++) {
@@ -71,16 +89,18 @@ export interface TinyRun {
 interface TinyRunOptions {
   config?: TrainConfig;
   decode?: (scan: CohortScan) => Float32Array;
+  /** Of a foreign teacher. */
+  targets?: TeacherTargets;
 }
 
-export function tinyRun(engine: Engine, { config = tinyConfig(), decode = tinyVolume }: TinyRunOptions = {}): TinyRun {
+export function tinyRun(engine: Engine, { config = tinyConfig(), decode = tinyVolume, targets }: TinyRunOptions = {}): TinyRun {
   const vocabulary = buildVocabulary([...tinyCohort().scans.map(({ report }) => report), ...allLabelPrompts()], { minCount: 1 });
   const stage = STAGES.find((name) => config.stages[name])!;
   const state: RunState = { config, vocabulary, tokenizer: loadTokenizer({ vocabTxt: vocabulary }), position: { stage, step: 0 }, teacher: null, student: null, projectors: null, optimizer: null };
-  return open(engine, state, memoryFiles({}), decode);
+  return open(engine, state, memoryFiles({}), decode, targets);
 }
 
-function open(engine: Engine, state: RunState, files: FileSystem, decode: (scan: CohortScan) => Float32Array): TinyRun {
+function open(engine: Engine, state: RunState, files: FileSystem, decode: (scan: CohortScan) => Float32Array, targets?: TeacherTargets): TinyRun {
   initJpegCodec(nodeJpegWasm);
   const cohort = tinyCohort();
   const notes: string[] = [];
@@ -94,8 +114,8 @@ function open(engine: Engine, state: RunState, files: FileSystem, decode: (scan:
     train: (stopAfter = Infinity, onStep) => {
       let steps = 0;
       const host: TrainerHost = {
-        files, folder,
-        volumes: new VolumeStore(async (scan) => decode(scan), shape, 1e8),
+        files, folder, ...(targets && { targets }),
+        volumes: new VolumeStore(async (scan) => decode(scan), inputShape(), 1e8),
         onStep: (record) => {
           steps++;
           onStep?.(record);
@@ -107,7 +127,7 @@ function open(engine: Engine, state: RunState, files: FileSystem, decode: (scan:
     },
     reopened: async () => {
       const path = files.join(folder, CHECKPOINT_FILE);
-      return open(engine, decodeCheckpoint(engine, await files.readFile(path), path), files, decode);
+      return open(engine, decodeCheckpoint(engine, await files.readFile(path), path), files, decode, targets);
     },
     dispose: () => {
       for (const held of [state.teacher, state.student, state.projectors, state.optimizer]) held?.dispose();

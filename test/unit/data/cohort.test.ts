@@ -1,6 +1,8 @@
 import { describe, expect, it } from 'vitest';
-import { LABELS, openCohort, parseCtRateName, scanId, splitPatients } from '../../../src/data/index.ts';
+import { LABELS, openCohort, parseCtRateName, scanId, splitPatients, UNLABELLED } from '../../../src/data/index.ts';
 import type { Cohort, FileSystem } from '../../../src/data/index.ts';
+import { ctSlice } from '../../support/dicom-series.ts';
+import { writeDicom } from '../../support/dicom-writer.ts';
 import { memoryFiles } from './memory-files.ts';
 
 const LABEL_HEADER = ['VolumeName', ...LABELS].join(',');
@@ -152,6 +154,20 @@ describe('any folder with CSV files by path', () => {
     expect(problems).toContain('scans without labels, not counted in the evaluation (2): scan0, scan1');
   });
 
+  it('takes some of the labels, and an empty cell as unknown; says which are not there', async () => {
+    const cohort = await open({ ...base, 'tables/l.csv': csv('VolumeName,Emphysema,Cardiomegaly', 'scan0,1,', 'scan1,0,1') });
+    expect(cohort.problems).toContain(`l.csv: no column for 16 of the 18 labels, not evaluated: ${LABELS.filter((label) => label !== 'Emphysema' && label !== 'Cardiomegaly').join(', ')}`);
+    const labelsOf = (id: string): number[] => [...cohort.scans.find((scan) => scan.id === id)!.labels!];
+    expect(labelsOf('scan0')).toEqual(LABELS.map((label) => (label === 'Emphysema' ? 1 : UNLABELLED)));
+    expect(labelsOf('scan1')).toEqual(LABELS.map((label) => (label === 'Emphysema' ? 0 : label === 'Cardiomegaly' ? 1 : UNLABELLED)));
+  });
+
+  it('takes patients from any table that names them', async () => {
+    const files = memoryFiles({ ...scans, 'scans/r.csv': reports, 'scans/who.csv': csv('FileName,Patient', ...ids.map((id, n) => `${id}.nii.gz,p${n >> 1}`)) });
+    const cohort = await openCohort(files, { data: 'scans', seed: 1 });
+    expect(new Set(cohort.scans.map(({ patientId }) => patientId)).size).toBe(10);
+  });
+
   it('shortens long lists', async () => {
     const cohort = await open({ ...base, 'tables/r.csv': `${reports}${Array.from({ length: 9 }, (_, i) => `gone${i},T,\n`).join('')}` });
     expect(cohort.problems).toContain('reports whose scan is not there (9): gone0, gone1, gone2, gone3, gone4 and 4 more');
@@ -177,9 +193,9 @@ describe('any folder with CSV files by path', () => {
     ['no reports anywhere', () => openCohort(memoryFiles(scans), { data: 'scans', seed: 1 }), 'no reports CSV is found below it'],
     ['a missing CSV', () => open({ 'tables/l.csv': labels }), 'openCohort: tables/r.csv: the file is missing'],
     ['an empty CSV', () => open({ ...base, 'tables/r.csv': '' }), 'readCsv: r.csv: the file is empty'],
-    ['a CSV without a scan column', () => open({ ...base, 'tables/r.csv': csv('Nr,Findings_EN', '1,x') }), `a column for the scan is needed (VolumeName or Volume or FileName or File or Scan or AccessionNo), found 'Nr', 'Findings_EN'`],
+    ['a CSV without a scan column', () => open({ ...base, 'tables/r.csv': csv('Nr,Findings_EN', '1,x') }), `a column for the scan is needed (VolumeName or Volume or FileName or File or Scan or AccessionNo or NoteAcc_DEID or VolumeAcc_DEID), found 'Nr', 'Findings_EN'`],
     ['a CSV without a report column', () => open({ ...base, 'tables/r.csv': csv('VolumeName,Age', 'a,1') }), `a column for the report is needed (Findings_EN or Findings or report_text or Impressions_EN), found 'VolumeName', 'Age'`],
-    ['labels with missing columns', () => open({ ...base, 'tables/l.csv': csv(LABEL_HEADER.replace(',Atelectasis', '').replace('Emphysema', 'Emphysaema')) }), `missing 'Emphysema', 'Atelectasis'; found 'VolumeName'`],
+    ['a CSV without a label column', () => open({ ...base, 'tables/l.csv': csv('VolumeName,Emphysaema', 'scan0,1') }), `label columns under CT-RATE's names are needed ('Medical material', 'Arterial wall calcification', …; --columns names others), found 'VolumeName', 'Emphysaema'`],
     ['a row with too many fields', () => open({ ...base, 'tables/r.csv': `${reports}a,b,c,d,e\n` }), 'readCsv: r.csv: Invalid Record Length'],
     ['an open quote', () => open({ ...base, 'tables/r.csv': `${reports}a,"never closed,\n` }), 'readCsv: r.csv: Quote Not Closed'],
     ['no match at all', () => open({ ...base, 'tables/r.csv': csv('VolumeName,Findings_EN', 'other1,x') }), 'no scan has a report: the folder has scan0.nii.gz, scan1.nii.gz, scan10.nii.gz and 17 more, the reports name other1'],
@@ -214,5 +230,29 @@ describe('splitPatients', () => {
     const first = ids.slice(0, 100).filter((id) => splits.get(id) === 'validation').length;
     // Binomial(100, ½) has a standard deviation of 5.
     expect(Math.abs(first - 50)).toBeLessThan(20);
+  });
+});
+
+describe('DICOM in a cohort', () => {
+  const slice = (k: number): Uint8Array => writeDicom(ctSlice(k));
+
+  it('a folder of slices is a scan, by its own name or that of a folder above', async () => {
+    const files = memoryFiles({
+      'c/p1/1.dcm': slice(0), 'c/p1/2.dcm': slice(1),
+      'c/p2/study/lung/IM1': slice(0), 'c/p2/study/soft/IM1': slice(0),
+      'c/p3.zip': 'x', 'c/p4/notes': 'no picture', 'c/p5/study/I10': slice(3),
+      'c/r.csv': 'VolumeName,Findings_EN\np1,one\np2,two\np3.zip,three\np4,four',
+    });
+    const { scans, problems } = await openCohort(files, { data: 'c', seed: 1 });
+    expect(scans.map(({ id, path }) => [id, path])).toEqual([['p1', 'c/p1'], ['p2', 'c/p2'], ['p3', 'c/p3.zip']]);
+    expect(problems.join('\n')).toContain('scans without a report, left out (1): study');
+    expect(problems.join('\n')).toContain('reports whose scan is not there (1): p4');
+    expect(problems.join('\n')).not.toContain('there twice');
+  });
+
+  it('a folder of slices alone is a cohort of one', async () => {
+    const files = memoryFiles({ 'x/scan/1.dcm': slice(0), 'r.csv': 'VolumeName,Findings_EN\nscan,one' });
+    const { scans } = await openCohort(files, { data: 'x/scan', reports: 'r.csv', seed: 1 });
+    expect(scans.map(({ id, path }) => [id, path])).toEqual([['scan', 'x/scan']]);
   });
 });

@@ -1,5 +1,5 @@
 import { strToU8, unzipSync, zipSync } from 'fflate';
-import { beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it, vi } from 'vitest';
 import encodeAny from '@jsquash/jpeg/encode.js';
 import {
   decodeGreyJpeg, decodeJpegVolume, encodeGreyJpeg, encodeJpegVolume, greyToHu, greyToValue, greyToValues, initJpegCodec, jpegRoundTrip, valueToGrey,
@@ -21,6 +21,7 @@ describe('grey levels', () => {
     expect(greyToValue(0)).toBe(-1);
     expect(greyToValue(255)).toBe(1);
     expect([...greyToHu(Uint8Array.of(0, 255))]).toEqual([-1000, 1000]);
+    expect([...greyToHu(Uint8Array.of(0, 51, 255), [-600, 420])]).toEqual([-600, -396, 420]);
     for (let grey = 0; grey < 256; grey++) expect(valueToGrey(greyToValue(grey))).toBe(grey);
   });
 });
@@ -93,6 +94,17 @@ describe('the JPEG volume', () => {
     const files = unzipSync(zip, { filter: ({ compression }) => compression === 0 });
     expect(Object.keys(files).sort()).toEqual(['000.jpg', '001.jpg', '002.jpg', 'volume.json']);
     expect(JSON.parse(new TextDecoder().decode(files['volume.json']))).toMatchObject({ format: 'ct-lite-jpeg-volume', version: 1, quality: 75 });
+  });
+
+  it('has the same bytes on another day', async () => {
+    vi.useFakeTimers({ toFake: ['Date'], now: new Date(2024, 5, 1) });
+    try {
+      const first = await encodeJpegVolume(VALUES, GRID);
+      vi.setSystemTime(new Date(2031, 0, 2));
+      expect(Buffer.compare(await encodeJpegVolume(VALUES, GRID), first)).toBe(0);
+    } finally {
+      vi.useRealTimers();
+    }
   });
 
   it('reads a deflated ZIP of the same files', async () => {

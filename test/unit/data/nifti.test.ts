@@ -124,12 +124,14 @@ describe('HU', () => {
     ['a constant', () => 40, 'the scan is empty'],
     ['normalised values', (i: number) => (i % 3) - 1, 'looks normalised'],
     ['a wrong slope', (i: number) => (i % 1000) * 30 - 100, 'look wrong'],
+    ['a median above 400 HU', (i: number) => (i % 1000) - 50, 'half of the voxels are above 400 HU'],
   ])('warns of %s', (_, values, message) => {
     expect(readNifti(written(values), 'a').warnings.join('; ')).toContain(message);
   });
 
   it('is silent about a plausible scan, and sets padding to air', () => {
     expect(readNifti(written((i) => (i % 1500) - 1000), 'a').warnings).toEqual([]);
+    expect(readNifti(written((i) => (i % 1000) - 150), 'a').warnings).toEqual([]); // median 350 HU
     expect(Math.min(...readNifti(written((i) => (i === 5 ? -2048 : i - 500)), 'a').hu)).toBe(-1024);
   });
 

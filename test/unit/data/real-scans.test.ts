@@ -31,6 +31,8 @@ describe.skipIf(!existsSync(join(DATA, 'volumes')))('real scans', () => {
     expect(volume.warnings).toEqual([]);
     expect(looksLikeChest(volume).length === 0).toBe(chest);
     if (name === 'lungdx_A0002_kB40f') expectUprightChest(volume);
+    // Front and back exchanged: what a wrong header makes of a chest.
+    if (chest) expect(looksLikeChest({ ...volume, hu: volume.hu.slice().reverse() }).join()).toContain('the spine seems to lie in front');
   });
 
   it('a chest becomes a JPEG volume of less than a tenth of its size, and stays near its values', async () => {

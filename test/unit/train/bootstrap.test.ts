@@ -1,7 +1,14 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { bootstrapAuroc, quantile } from '../../../src/train/bootstrap.ts';
+import { bootstrapMetrics, quantile, type BootstrapOptions } from '../../../src/train/bootstrap.ts';
+import { MEASURES, measureColumn, prepareColumn } from '../../../src/train/label-measures.ts';
 import { gaussian, seededRandom, uniform } from '../../../src/train/sampler.ts';
+
+/** The AUROC's intervals, and what all share. */
+function bootstrapAuroc(labels: number, split: { scores: Float64Array; truths: Uint8Array }, patientIds: string[], options: BootstrapOptions) {
+  const { measures, ...shared } = bootstrapMetrics(labels, split, patientIds, Array<null>(labels).fill(null), options);
+  return { ...measures.auroc, ...shared };
+}
 
 /** A cohort of patients with some scans each; label k's scores are `separation` deviations apart. */
 function cohort(patients: number, scansEach: number, labels: number, separation: number, seed: number) {
@@ -74,6 +81,29 @@ describe('bootstrapAuroc', () => {
 
   it('refuses a wrong number of patient ids', () => {
     const split = { scores: new Float64Array(4), truths: new Uint8Array(4) };
-    expect(() => bootstrapAuroc(2, split, ['a'], { seed: 1 })).toThrow('bootstrapAuroc: one patient id a scan, got 1 for 2 scans');
+    expect(() => bootstrapAuroc(2, split, ['a'], { seed: 1 })).toThrow('bootstrapMetrics: one patient id a scan, got 1 for 2 scans');
+  });
+});
+
+describe('bootstrapMetrics', () => {
+  const { split, patientIds } = cohort(60, 2, 1, 1, 9);
+  const probabilities = { scores: split.scores.map((score) => 1 / (1 + Math.exp(-score))), truths: split.truths };
+
+  it('gives every figure an interval that holds its estimate', () => {
+    const { measures } = bootstrapMetrics(1, probabilities, patientIds, [0.6], { seed: 4 });
+    const estimate = measureColumn(prepareColumn(probabilities.scores, probabilities.truths, 0.6))!;
+    for (const measure of MEASURES) {
+      const { low, high, used } = measures[measure].labels[0]!;
+      expect(used, measure).toBe(1000);
+      expect(high - low, measure).toBeGreaterThan(0.01);
+      // The calibration error is pushed up by resampling noise, so that it may stand below its interval.
+      if (measure !== 'ece') expect([low < estimate[measure]!, estimate[measure]! < high], measure).toEqual([true, true]);
+      expect(measures[measure].mean).toEqual(measures[measure].labels[0]);
+    }
+  });
+
+  it('has none for what cannot be measured: no threshold, no probabilities', () => {
+    const { measures } = bootstrapMetrics(1, split, patientIds, [null], { seed: 4, resamples: 20 });
+    expect(MEASURES.filter((measure) => measures[measure].mean)).toEqual(['auroc', 'averagePrecision']);
   });
 });

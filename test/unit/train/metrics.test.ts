@@ -1,17 +1,24 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import {
-  ascendingOrder, auroc, classify, evaluateLabels, nearestCornerThreshold, rocCurve, UNLABELLED, weightedAuroc,
+  auroc, evaluateLabels, nearestCornerThreshold, rocCurve,
 } from '../../../src/train/metrics.ts';
+import { UNLABELLED } from '../../../src/data/index.ts';
+import { reliabilityCurve } from '../../../src/train/calibration.ts';
+import { MEASURES, measureColumn, prepareColumn, type Measures } from '../../../src/train/label-measures.ts';
+
+const classify = (scores: ArrayLike<number>, truth: ArrayLike<number>, threshold: number) => measureColumn(prepareColumn(Float64Array.from(scores), Uint8Array.from(truth), threshold))!;
 
 interface Case {
   name: string; scores: number[]; truth: number[]; auroc: number; falsePositiveRate: number[]; truePositiveRate: number[];
-  thresholds: number[]; threshold: number | null; weightedF1: number; accuracy: number; precision: number;
+  thresholds: number[]; threshold: number | null; weightedF1: number; accuracy: number; precision: number; averagePrecision: number;
 }
+interface ProbabilityCase { name: string; scores: number[]; truth: number[]; averagePrecision: number; brier: number; ece: number; meanScore: number[]; observed: number[] }
 const fixture = JSON.parse(readFileSync('test/fixtures/train/metrics.json', 'utf8')) as {
   cases: Case[];
   extremes: { name: string; truth: number[]; predictions: number[]; weightedF1: number; accuracy: number; precision: number }[];
-  weighted: { truth: number[]; scores: number[]; weights: number[]; auroc: number };
+  probabilities: ProbabilityCase[];
+  weighted: { truth: number[]; scores: number[]; weights: number[] } & Measures;
 };
 
 /** Both sides compute ratios of small whole numbers in float64, in another order of sums: a few ulp, far below this. */
@@ -37,18 +44,37 @@ describe.each(fixture.cases)('scikit-learn agrees: $name', (c) => {
     const threshold = nearestCornerThreshold(rocCurve(c.scores, c.truth)!);
     expect(threshold).toBe(c.threshold ?? Infinity);
     const got = classify(c.scores, c.truth, threshold);
-    for (const key of ['weightedF1', 'accuracy', 'precision'] as const) close(got[key], c[key]);
+    for (const key of ['auroc', 'averagePrecision', 'weightedF1', 'accuracy', 'precision'] as const) close(got[key]!, c[key]);
   });
 });
 
 it.each(fixture.extremes)('scikit-learn agrees with zero_division=0 where $name of the predictions are positive', ({ truth, predictions, ...expected }) => {
   const got = classify(predictions, truth, 0.5);
-  for (const key of ['weightedF1', 'accuracy', 'precision'] as const) close(got[key], expected[key]);
+  for (const key of ['weightedF1', 'accuracy', 'precision'] as const) close(got[key]!, expected[key]);
 });
 
-it('weights scans as if they stood there so many times', () => {
-  const { scores, truth, weights, auroc: expected } = fixture.weighted;
-  close(weightedAuroc(scores, truth, ascendingOrder(scores), weights)!, expected);
+describe.each(fixture.probabilities)('scikit-learn agrees on probabilities: $name', (c) => {
+  it('average precision, Brier score, calibration error', () => {
+    const got = classify(c.scores, c.truth, 0.5);
+    for (const key of ['averagePrecision', 'brier', 'ece'] as const) close(got[key]!, c[key]);
+  });
+
+  it('the reliability curve', () => {
+    const filled = reliabilityCurve(c.scores, c.truth)!.filter(({ count }) => count > 0);
+    allClose(filled.map(({ meanScore }) => meanScore), c.meanScore);
+    allClose(filled.map(({ observed }) => observed), c.observed);
+  });
+});
+
+it('weights scans as if they stood there so many times, in every figure', () => {
+  const { scores, truth, weights, ...expected } = fixture.weighted;
+  const got = measureColumn(prepareColumn(Float64Array.from(scores), Uint8Array.from(truth), 0.5), weights)!;
+  for (const measure of MEASURES) close(got[measure]!, expected[measure]!);
+});
+
+it('scores outside [0, 1] have no Brier score, calibration error or reliability curve', () => {
+  expect(classify([-1, 2], [0, 1], 0)).toMatchObject({ auroc: 1, brier: null, ece: null });
+  expect(reliabilityCurve([-1, 2], [0, 1])).toBeNull();
 });
 
 describe('auroc', () => {
@@ -127,7 +153,7 @@ describe('evaluateLabels', () => {
 
   it('has no mean where nothing can be measured', () => {
     const none = evaluateLabels(['x'], split([[[1, 0]]]), split([[[1, 0]]]));
-    expect(none.mean).toEqual({ auroc: null, aurocLabels: 0, classification: null, classificationLabels: 0 });
+    expect(none.mean).toEqual({ auroc: null, aurocLabels: 0, averagePrecision: null, brier: null, ece: null, classification: null, classificationLabels: 0 });
     expect(evaluateLabels(['x'], split([]), split([[[1, UNLABELLED]]])).labels[0]!.reason).toBe('no labelled scan in the test split');
   });
 

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { bootstrapAuroc } from '../../../src/train/bootstrap.ts';
+import { bootstrapMetrics } from '../../../src/train/bootstrap.ts';
 import { evaluateLabels } from '../../../src/train/metrics.ts';
 import { renderReport, type ReportAssets, type ReportData } from '../../../src/train/report.ts';
 import { dataUri, escapeHtml, formatBytes, formatDuration } from '../../../src/train/report-html.ts';
@@ -28,7 +28,8 @@ function data(changes: Partial<ReportData> = {}): ReportData {
     },
     losses: [{ title: `Teacher ${EVIL}`, steps: [1, 2, 3], series: [{ name: EVIL, values: [3, null, 1.5] }] }],
     validation: { steps: [10, 20], auroc: [0.5, null] },
-    evaluation: { split: EVIL, metrics: evaluateLabels(labels, validation, test, EVIL), intervals: bootstrapAuroc(2, test, ['a', 'b', 'c'], { seed: 1 }) },
+    distillation: [{ scans: 3, quality: 75, losses: { fast: 0.0123456 } }, { scans: 3, quality: 75, losses: { fast: 0.0111 } }],
+    evaluation: { split: EVIL, metrics: evaluateLabels(labels, validation, test, EVIL), intervals: bootstrapMetrics(2, test, ['a', 'b', 'c'], [null, null], { seed: 1 }) },
     slices: [{
       id: EVIL, raw: { mime: 'image/png', bytes: Uint8Array.from([1, 2, 250]) }, jpeg: { mime: 'image/jpeg', bytes: Uint8Array.from([255, 216]) },
       shape: [16, 64, 64], spacingMm: [22.5, 5.625, 5.625], quality: 75, rawFileBytes: 40_000_000, gridBytes: 131_072, jpegBytes: 16_384, psnrDb: 36.25,
@@ -107,8 +108,13 @@ describe('renderReport', () => {
     expect(body).toContain('16.4 kB as JPEG volume · 131 kB as 16-bit (8.0×) · 40 MB scan file (2441.4×) · PSNR 36.3 dB');
   });
 
+  it('says what FAST was on validation scans, once it was measured twice', () => {
+    expect(body).toContain('FAST on 3 validation scans at JPEG 75: 0.01235 before its stage, 0.01110 after it.');
+    expect(bodyOf(renderReport(data({ distillation: [{ scans: 3, quality: 75, losses: { fast: 1 } }] }), ASSETS))).not.toContain('before its stage');
+  });
+
   it('does without an evaluation, validation, pictures and losses', () => {
-    const bare = bodyOf(renderReport(data({ evaluation: null, validation: null, slices: [], losses: [] }), ASSETS));
+    const bare = bodyOf(renderReport(data({ evaluation: null, validation: null, distillation: [], slices: [], losses: [] }), ASSETS));
     expect(bare).toContain('This run did not evaluate.');
     expect(bare).not.toMatch(/undefined|NaN|\[object/);
     expect(body).not.toMatch(/undefined|NaN|\[object/);

@@ -77,6 +77,11 @@ describe('decodeSafetensors', () => {
     });
   });
 
+  it("copies what is unaligned out of a Node Buffer too, whose slice is a view", () => {
+    const buffer = readFileSync('test/fixtures/train/by-numpy.safetensors');
+    expect(decodeSafetensors(buffer, 'by-numpy').tensors.f32!.data).toEqual(Float32Array.of(0.5, -1.25, 3, 4, 5, 6));
+  });
+
   it('reads a file that lies at an odd place in a larger array', () => {
     const inner = encodeSafetensors(SAMPLE);
     const outer = new Uint8Array(inner.length + 3);

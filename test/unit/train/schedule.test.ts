@@ -21,6 +21,10 @@ describe('learningRate', () => {
     expect(all.at(-1)).toBeCloseTo(steps === 1 ? 3e-4 : 3e-6, 15);
   });
 
+  it.each([[49, 2], [50, 3], [70, 4], [9, 1]])('rounds the warm-up of %i steps to %i', (steps, warmUp) => {
+    expect(rates(steps).indexOf(3e-4)).toBe(warmUp - 1);
+  });
+
   it('keeps its floor past the end', () => expect(learningRate(500, { peak: 1, steps: 100 })).toBeCloseTo(0.01, 15));
 
   it('refuses what is no step', () => {

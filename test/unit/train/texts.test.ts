@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import type { CohortScan } from '../../../src/data/index.ts';
+import { LABELS, type CohortScan } from '../../../src/data/index.ts';
 import { drawTexts, sentenceFrequencies, sentencesOf } from '../../../src/train/texts.ts';
 
 const scan = (id: string, reportId: string, report: string): CohortScan => ({ id, patientId: id, reportId, path: id, split: 'train', report, labels: null });
@@ -66,6 +66,14 @@ describe('drawTexts', () => {
     expect(draw(1, 5)).toEqual(draw(1, 5));
     expect(draw(1, 6)).not.toEqual(draw(1, 5));
     expect(draw(2, 5)).not.toEqual(draw(1, 5));
+  });
+
+  it('asks no prompt of a label that some scan has no word about', () => {
+    const labelled = (id: string, labels: number[]): CohortScan => ({ ...scan(id, id, ''), labels: Uint8Array.from(LABELS, (_, at) => labels[at] ?? 0) });
+    const { texts, matches } = drawTexts([labelled('a', [1, 255]), labelled('b', [0, 1])], new Map(), { ...report, labelPrompts: true }, 0, 0);
+    expect(texts).toHaveLength(34);
+    expect(texts.join()).not.toContain(LABELS[1]);
+    expect([matches[0], matches[1], matches[34], matches[35]]).toEqual([1, 0, 0, 1]);
   });
 
   it('draws common sentences more often', () => {

@@ -1,30 +1,19 @@
-import source from '../../../kernels/block-copy.wgsl';
-import { defineKernel, sizeOf, type Shape } from '../../engine/index.ts';
-import { runKernel } from '../op.ts';
+import { sizeOf, type Shape } from '../../engine/index.ts';
+import { copyRows } from '../block-copy.ts';
 import type { Tensor } from '../tensor.ts';
-
-const blockCopyKernel = defineKernel({
-  label: 'block-copy',
-  source,
-  inputs: ['x'],
-  outputs: ['y'],
-  params: { rows: 'u32', columns: 'u32', x_columns: 'u32', x_first: 'u32', y_columns: 'u32', y_first: 'u32' },
-  constants: { WORKGROUP_SIZE: 64 },
-  workgroups: ({ rows, columns }, { WORKGROUP_SIZE }) => Math.ceil((rows! * columns!) / WORKGROUP_SIZE!),
-  slab: { param: 'rows', bindings: ['x', 'y'] },
-});
 
 /** Copies `extent` positions along `axis`, from position `xFirst` of `x` to position `yFirst` of `y`; other axes agree. */
 export function copyAlongAxis(x: Tensor, y: Tensor, axis: number, extent: number, xFirst: number, yFirst: number): void {
   const rows = sizeOf(x.shape.slice(0, axis));
-  const inner = sizeOf(x.shape.slice(axis + 1));
-  runKernel(
-    blockCopyKernel,
-    { x, y },
-    { rows, columns: extent * inner, x_columns: x.shape[axis]! * inner, x_first: xFirst * inner, y_columns: y.shape[axis]! * inner, y_first: yFirst * inner },
+  const inner = 4 * sizeOf(x.shape.slice(axis + 1));
+  copyRows(
+    x.engine.device,
+    { buffer: x.view.buffer, offset: xFirst * inner, stride: x.shape[axis]! * inner },
+    { buffer: y.view.buffer, offset: yFirst * inner, stride: y.shape[axis]! * inner },
+    rows,
+    extent * inner,
   );
 }
-
 /** Float64 twin of `copyAlongAxis`, for the references of slice and concat. */
 export function copyAlongAxisReference(
   x: Float64Array,

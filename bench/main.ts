@@ -1,0 +1,98 @@
+/** `npm run bench`: every kernel family, forward and backward, at the shapes that CT-Lite uses. See docs/PERFORMANCE.md. */
+import { mkdir, writeFile } from 'node:fs/promises';
+import { parseArgs } from 'node:util';
+import { Engine } from '../src/autograd/index.ts';
+import { Device } from '../src/engine/index.ts';
+import { describeAdapter, requestNodeAdapter } from '../src/platform/node-adapter.ts';
+import { benches as adamW } from './adam-w.bench.ts';
+import { benches as attentionGram } from './attention-gram.bench.ts';
+import { benches as attentionPool } from './attention-pool.bench.ts';
+import { benches as blockTensorTrain } from './block-tensor-train.bench.ts';
+import { measureCeiling, type Ceiling } from './ceiling.ts';
+import { benches as conv3d } from './conv3d.bench.ts';
+import { benches as elementwise } from './elementwise.bench.ts';
+import { runCase, type Outcome, type Timing } from './harness.ts';
+import { benches as layerNorm } from './layer-norm.bench.ts';
+import { benches as linear } from './linear.bench.ts';
+import { benches as matmul } from './matmul.bench.ts';
+import { resultsFile } from './results-file.ts';
+import { benches as attention } from './scaled-dot-product-attention.bench.ts';
+import { benches as sigLipLoss } from './sig-lip-loss.bench.ts';
+import { benches as trainingStep } from './training-step.bench.ts';
+
+const usage = `npm run bench -- [--adapter NAME] [--filter TEXT] [--quick] [--all] [--json]
+  --filter  only families and names that contain TEXT
+  --quick   two runs a case
+  --all     also what takes minutes on a software adapter
+  --json    writes bench/results/<adapter>.json (with --filter: replaces only the cases that ran)`;
+
+const { values: options } = parseArgs({
+  options: {
+    adapter: { type: 'string' },
+    filter: { type: 'string', default: '' },
+    quick: { type: 'boolean', default: false },
+    all: { type: 'boolean', default: false },
+    json: { type: 'boolean', default: false },
+    help: { type: 'boolean', default: false },
+  },
+});
+const print = (line: string): void => void process.stdout.write(`${line}\n`);
+if (options.help) {
+  print(usage);
+  process.exit(0);
+}
+
+const cases = [matmul, linear, conv3d, attention, attentionPool, blockTensorTrain, attentionGram, layerNorm, elementwise, sigLipLoss, adamW, trainingStep].flat();
+const chosen = await requestNodeAdapter(options.adapter === undefined ? {} : { adapter: options.adapter });
+const engine = new Engine(await Device.open(chosen.adapter));
+print(describeAdapter(chosen));
+const ceiling = await measureCeiling(engine);
+print(describeCeiling(ceiling));
+print(`${'family'.padEnd(20)}${'case'.padEnd(46)}${'pass'.padEnd(9)}${'ms'.padStart(10)}${'±'.padStart(6)}${'gpu ms'.padStart(10)}${'GFLOP/s'.padStart(9)}${'GB/s'.padStart(8)}${'share'.padStart(7)}  error`);
+const outcomes: Outcome[] = [];
+for (const bench of cases.filter(({ family, name }) => `${family} ${name}`.includes(options.filter))) {
+  const outcome = await runCase(engine, bench, ceiling, options);
+  outcomes.push(outcome);
+  for (const line of describe(outcome)) print(line);
+}
+const failed = outcomes.filter((outcome) => 'failed' in outcome);
+const skipped = outcomes.filter((outcome) => 'skipped' in outcome);
+print(`${outcomes.length - failed.length - skipped.length} cases measured, ${failed.length} failed, ${skipped.length} skipped`);
+if (options.json) await writeResults();
+process.exit(failed.length ? 1 : 0);
+
+function describeCeiling({ flops, bandwidth, plan }: Ceiling): string {
+  return `ceiling: ${(flops / 1e9).toFixed(1)} GFLOP/s (matmul, plan ${plan}), ${(bandwidth / 1e9).toFixed(1)} GB/s (copy)`;
+}
+
+function describe(outcome: Outcome): string[] {
+  const label = `${outcome.family.padEnd(20)}${outcome.name.padEnd(46)}`;
+  if ('skipped' in outcome) return [`${label}skipped: ${outcome.skipped}`];
+  if ('failed' in outcome) return [`${label}FAILED: ${outcome.failed}`];
+  return outcome.timings.map((timing) => label + columns(timing));
+}
+
+function columns({ pass, milliseconds, spread, gpuMilliseconds, gflops, gigabytes, share, bound, error }: Timing): string {
+  return [
+    pass.padEnd(9),
+    milliseconds.toFixed(2).padStart(10),
+    `${(100 * spread).toFixed(0)}%`.padStart(6),
+    (gpuMilliseconds === null ? '–' : gpuMilliseconds.toFixed(2)).padStart(10),
+    (gflops ? gflops.toFixed(1) : '–').padStart(9),
+    (gigabytes ? gigabytes.toFixed(1) : '–').padStart(8),
+    `${(100 * share).toFixed(0)}%${bound === 'memory' ? 'm' : 'a'}`.padStart(7),
+    `  ${error.toExponential(0)}`,
+  ].join('');
+}
+
+async function writeResults(): Promise<void> {
+  const file = resultsFile(chosen.name);
+  const { readFile } = await import('node:fs/promises');
+  const before = options.filter ? ((JSON.parse(await readFile(file, 'utf8').catch(() => '{"cases":[]}')) as { cases: Outcome[] }).cases) : [];
+  const key = ({ family, name }: Outcome): string => `${family} ${name}`;
+  const ran = new Map(outcomes.map((outcome) => [key(outcome), outcome]));
+  const merged = [...before.map((outcome) => ran.get(key(outcome)) ?? outcome), ...outcomes.filter((outcome) => !before.some((old) => key(old) === key(outcome)))];
+  await mkdir(new URL('.', file), { recursive: true });
+  await writeFile(file, `${JSON.stringify({ adapter: chosen.name, node: process.version, date: new Date().toISOString(), ceiling, cases: merged }, null, 1)}\n`);
+  print(`written: bench/results/${file.pathname.split('/').at(-1)}`);
+}

@@ -1,0 +1,136 @@
+/**
+ * `npm run bench:peers`: ct-lite against other engines on one adapter, with the same operands. Each engine has a process of its own
+ * and they take turns, so that a busy machine slows all alike. Results are compared with float64 before anything is timed; an
+ * engine whose result is wrong is marked and does not count.
+ */
+import { mkdir, writeFile } from 'node:fs/promises';
+import { parseArgs } from 'node:util';
+import { describeAdapter, requestNodeAdapter } from '../../src/platform/node-adapter.ts';
+import { relativeError } from '../../test/support/arrays.ts';
+import { median } from '../statistics.ts';
+import { resultsFile } from '../results-file.ts';
+import { engineNames, type EngineName } from './peer.ts';
+import { PeerHandle } from './peer-handle.ts';
+import { expectedOf, problems, type Problem } from './problems.ts';
+
+/** f32 sums of up to a thousand products agree with float64 to 1e-6; half precision or a wrong formula does not to 1e-4. */
+const tolerance = 1e-4;
+/** A round takes several runs of what is short. */
+const roundMilliseconds = 150;
+
+const { values: options } = parseArgs({
+  options: {
+    adapter: { type: 'string' },
+    filter: { type: 'string' },
+    engines: { type: 'string' },
+    rounds: { type: 'string', default: '5' },
+    json: { type: 'boolean', default: false },
+    verbose: { type: 'boolean', default: false },
+  },
+});
+const print = (line: string): void => void process.stdout.write(`${line}\n`);
+
+interface Row {
+  problem: string;
+  target: number;
+  engines: Record<string, { milliseconds: number; least: number; most: number; error: number } | { note: string; error?: number }>;
+  /** Median over rounds of the best correct peer's time over ours. */
+  ratio: number | null;
+  best: string | null;
+}
+
+async function contestants(): Promise<PeerHandle[]> {
+  const names = (options.engines?.split(',') ?? engineNames) as EngineName[];
+  const peers: PeerHandle[] = [];
+  for (const name of new Set<EngineName>(['ct-lite', ...names])) {
+    const peer = await PeerHandle.start(name, options.adapter, options.verbose);
+    print(peer.failure ? `${name}: left out: ${peer.failure}` : `${name}: ${peer.version}`);
+    peers.push(peer);
+  }
+  return peers;
+}
+
+/** Lets each engine compute once and compares. Gives the errors of those that are right; the others get a note. */
+async function checkAll(problem: Problem, peers: PeerHandle[], row: Row): Promise<Map<PeerHandle, number>> {
+  const expected = expectedOf(problem);
+  const right = new Map<PeerHandle, number>();
+  for (const peer of peers) {
+    if (peer.failure) {
+      row.engines[peer.name] = { note: peer.failure };
+      continue;
+    }
+    const reply = await peer.request({ kind: 'prepare', problem: problem.name });
+    if (reply.kind !== 'outputs') row.engines[peer.name] = { note: reply.kind === 'failed' ? reply.message : 'answered out of turn' };
+    else if (!reply.values) row.engines[peer.name] = { note: 'does not offer it' };
+    else {
+      const { values } = reply;
+      const error = Math.max(...Object.entries(expected).map(([name, want]) => (values[name]?.length === want.length ? relativeError(values[name]!, want) : Infinity)));
+      if (error <= tolerance) right.set(peer, error);
+      else row.engines[peer.name] = { note: `wrong: relative error ${error.toExponential(1)}`, error };
+    }
+  }
+  return right;
+}
+
+async function timesOf(peer: PeerHandle, runs: number): Promise<number[]> {
+  const reply = await peer.request({ kind: 'time', runs });
+  if (reply.kind !== 'times') throw new Error(`${peer.name}: ${reply.kind === 'failed' ? reply.message : 'answered out of turn'}`);
+  return reply.milliseconds;
+}
+
+async function compare(problem: Problem, peers: PeerHandle[]): Promise<Row> {
+  const row: Row = { problem: problem.name, target: problem.target, engines: {}, ratio: null, best: null };
+  const right = await checkAll(problem, peers, row);
+  const order = [...right.keys()];
+  const rounds = new Map(order.map((peer) => [peer, [] as number[]]));
+  const runs = new Map<PeerHandle, number>();
+  for (const peer of order) {
+    const [first] = await timesOf(peer, 1); // warm-up
+    runs.set(peer, Math.max(1, Math.min(20, Math.round(roundMilliseconds / first!))));
+  }
+  for (let round = 0; round < Number(options.rounds); round++) {
+    // Another one begins each round.
+    for (let turn = 0; turn < order.length; turn++) {
+      const peer = order[(turn + round) % order.length]!;
+      rounds.get(peer)!.push(median(await timesOf(peer, runs.get(peer)!)));
+    }
+  }
+  for (const [peer, times] of rounds) row.engines[peer.name] = { milliseconds: median(times), least: Math.min(...times), most: Math.max(...times), error: right.get(peer)! };
+  const ours = order.find(({ name }) => name === 'ct-lite');
+  for (const peer of ours ? order : []) {
+    if (peer === ours) continue;
+    const ratio = median(rounds.get(peer)!.map((time, round) => time / rounds.get(ours!)![round]!));
+    if (row.ratio === null || ratio < row.ratio) Object.assign(row, { ratio, best: peer.name });
+  }
+  for (const peer of peers) if (!peer.failure) await peer.request({ kind: 'release' });
+  return row;
+}
+
+function describe(row: Row): string {
+  const lines = [row.problem];
+  for (const [name, result] of Object.entries(row.engines)) {
+    const label = `  ${name.padEnd(14)}`;
+    if ('note' in result) lines.push(`${label}${result.note}`);
+    else lines.push(`${label}${result.milliseconds.toFixed(1).padStart(9)} ms  (${result.least.toFixed(1)}–${result.most.toFixed(1)})  error ${result.error.toExponential(0)}`);
+  }
+  const verdict = row.ratio === null ? 'no correct peer' : `${row.ratio.toFixed(2)}× faster than ${row.best}; aim ${row.target}×: ${row.ratio >= row.target ? 'met' : 'MISSED'}`;
+  return [...lines, `  ${verdict}`].join('\n');
+}
+
+const chosen = await requestNodeAdapter(options.adapter === undefined ? {} : { adapter: options.adapter });
+print(`${describeAdapter(chosen)}; ${options.rounds} interleaved rounds, medians; Node ${process.version}`);
+const peers = await contestants();
+const rows: Row[] = [];
+for (const problem of problems.filter(({ name }) => name.includes(options.filter ?? ''))) {
+  const row = await compare(problem, peers);
+  rows.push(row);
+  print(describe(row));
+}
+for (const peer of peers) peer.stop();
+if (options.json) {
+  const file = resultsFile(chosen.name, 'peers');
+  await mkdir(new URL('.', file), { recursive: true });
+  await writeFile(file, `${JSON.stringify({ adapter: chosen.name, node: process.version, date: new Date().toISOString(), rounds: Number(options.rounds), versions: peers.map(({ version }) => version), rows }, null, 1)}\n`);
+  print(`written: bench/results/${file.pathname.split('/').at(-1)}`);
+}
+process.exit(0);

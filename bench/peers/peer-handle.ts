@@ -1,0 +1,65 @@
+/** A peer's process, seen from the comparison. */
+import { fork, type ChildProcess } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import type { EngineName, PeerReply, PeerRequest } from './peer.ts';
+
+/** A first run compiles, on software adapters for up to minutes. */
+const patienceMilliseconds = 240_000;
+
+export class PeerHandle {
+  readonly name: string;
+  version = '';
+  /** Why it takes no further part. */
+  failure: string | null = null;
+  private readonly child: ChildProcess;
+  private settle: ((reply: PeerReply) => void) | null = null;
+
+  private constructor(name: string, child: ChildProcess) {
+    this.name = name;
+    this.child = child;
+    child.on('message', (reply: PeerReply) => this.answer(reply));
+    child.on('exit', (code, signal) => this.answer({ kind: 'failed', message: `its process ended with ${signal ?? `exit code ${code}`}` }));
+  }
+
+  /** Starts the engine's process and waits for its device. A failure is kept, not thrown. */
+  static async start(name: EngineName, adapter: string | undefined, verbose: boolean): Promise<PeerHandle> {
+    const script = fileURLToPath(new URL('./peer-process.mjs', import.meta.url));
+    const child = fork(script, [name, ...(adapter === undefined ? [] : [adapter])], { serialization: 'advanced', stdio: ['ignore', verbose ? 'inherit' : 'ignore', verbose ? 'inherit' : 'ignore', 'ipc'] });
+    const peer = new PeerHandle(name, child);
+    const reply = await peer.wait();
+    if (reply.kind === 'ready') peer.version = reply.version;
+    else peer.failure = reply.kind === 'failed' ? reply.message : 'answered out of turn';
+    return peer;
+  }
+
+  /** Sends a request and gives its answer; `failed` after the patience of four minutes, and the process is then ended. */
+  request(request: PeerRequest): Promise<PeerReply> {
+    this.child.send(request);
+    return this.wait();
+  }
+
+  stop(): void {
+    if (this.child.exitCode === null) this.child.kill('SIGKILL');
+  }
+
+  private answer(reply: PeerReply): void {
+    const { settle } = this;
+    this.settle = null;
+    if (settle) settle(reply);
+    else if (reply.kind === 'failed') this.failure ??= reply.message;
+  }
+
+  private wait(): Promise<PeerReply> {
+    return new Promise((resolve) => {
+      const timer = setTimeout(() => {
+        this.failure = `no answer in ${patienceMilliseconds / 1000} s`;
+        this.stop();
+      }, patienceMilliseconds);
+      this.settle = (reply) => {
+        clearTimeout(timer);
+        if (reply.kind === 'failed' && this.child.exitCode !== null) this.failure ??= reply.message;
+        resolve(reply);
+      };
+    });
+  }
+}
