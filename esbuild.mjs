@@ -26,6 +26,8 @@ const webBuild = {
   // a bundle looks for its neighbours beside itself.
   splitting: true,
   minify: true,
+  // Emscripten's scripts ask for them in branches that only Node takes.
+  alias: { fs: './web/nothing.ts', path: './web/nothing.ts' },
   outdir: 'dist/web',
 };
 
@@ -56,6 +58,9 @@ const webFiles = {
   'uPlot.iife.min.js': 'node_modules/uplot/dist/uPlot.iife.min.js',
   'mozjpeg_enc.wasm': 'node_modules/@jsquash/jpeg/codec/enc/mozjpeg_enc.wasm',
   'mozjpeg_dec.wasm': 'node_modules/@jsquash/jpeg/codec/dec/mozjpeg_dec.wasm',
+  'openjpegwasm_decode.wasm': 'node_modules/@cornerstonejs/codec-openjpeg/dist/openjpegwasm_decode.wasm',
+  'charlswasm_decode.wasm': 'node_modules/@cornerstonejs/codec-charls/dist/charlswasm_decode.wasm',
+  'openjphjs.wasm': 'node_modules/@cornerstonejs/codec-openjph/dist/openjphjs.wasm',
 };
 
 /** Writes the page into a folder. Bundles of earlier builds, whose names carry hashes, are removed, but not the demo model beside them. */

@@ -9,7 +9,7 @@ export interface GivenFile {
 }
 
 /** A scan to open: one file, the files of a DICOM folder, or a phantom drawn for trying the page. */
-export type ScanSource = { kind: 'files'; files: GivenFile[] } | { kind: 'phantom'; seed: number };
+export type GivenScan = { kind: 'files'; files: GivenFile[] } | { kind: 'phantom'; seed: number };
 
 export interface OpenedScan {
   name: string;
@@ -35,7 +35,8 @@ export interface CompressedScan {
   jpegBytes: number;
   /** dB over the window of 2000 HU; null where equal. */
   psnrDb: number | null;
-  ssim: number;
+  /** null where slices are smaller than its window. */
+  ssim: number | null;
   /** Both on the grid that was asked for. */
   rawNifti: Uint8Array;
   jpegNifti: Uint8Array;
@@ -75,7 +76,7 @@ export interface Answer {
 }
 
 export interface ScanMethods {
-  open: { args: { source: ScanSource }; result: OpenedScan };
+  open: { args: { scan: GivenScan }; result: OpenedScan };
   compress: { args: { quality: number; grid: CompressionGrid }; result: CompressedScan };
   loadCheckpoint: { args: { source: CheckpointSource }; result: LoadedCheckpoint };
   predict: { args: { quality: number }; result: Prediction };
