@@ -20,6 +20,7 @@ const webBuild = {
     main: 'web/main.ts',
     'scan-worker': 'web/scan-worker.ts',
     'training-worker': 'web/training-worker.ts',
+    'bench-worker': 'web/bench-worker.ts',
     'decode-worker': 'src/platform/browser-decode-worker.ts',
   },
   // The viewer, which is large, is loaded with the first scan; the workers share what they have in common. All in one folder:

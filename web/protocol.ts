@@ -1,4 +1,6 @@
 /** What the page and its two workers say to each other. */
+import type { Ceiling } from '../bench/ceiling.ts';
+import type { Outcome } from '../bench/harness.ts';
 import type { Size3 } from '../src/data/index.ts';
 import type { StageName, StepRecord, TrainablePart, ValidationRecord } from '../src/train/index.ts';
 
@@ -140,3 +142,11 @@ export type TrainingEvent =
   /** The device was lost; what is `begun` next goes on from the last checkpoint. */
   | { kind: 'lost'; message: string }
   | { kind: 'note'; text: string };
+
+export interface BenchMethods {
+  /** Two runs a case where `quick`. Ends early once `stop` is called. */
+  run: { args: { quick: boolean }; result: { stopped: boolean } };
+  stop: { args: object; result: null };
+}
+
+export type BenchEvent = { kind: 'begun'; adapter: string; ceiling: Ceiling; total: number } | { kind: 'outcome'; outcome: Outcome; done: number; total: number };
