@@ -65,6 +65,8 @@ export class BenchPage {
   }
 }
 
+const threeDigits = new Intl.NumberFormat(undefined, { maximumSignificantDigits: 3 });
+
 function rowsOf(outcome: Outcome): HTMLTableRowElement[] {
   const { family, name } = outcome;
   const head = [element('td', {}, family), element('td', {}, name)];
@@ -74,7 +76,7 @@ function rowsOf(outcome: Outcome): HTMLTableRowElement[] {
 }
 
 function cellsOf({ pass, milliseconds, gflops, gigabytes, share, bound }: Timing): HTMLTableCellElement[] {
-  const number = (value: number): HTMLTableCellElement => element('td', { className: 'number' }, value ? value.toPrecision(3) : '–');
+  const number = (value: number): HTMLTableCellElement => element('td', { className: 'number' }, value ? threeDigits.format(value) : '–');
   const fill = element('i');
   fill.style.width = `${Math.min(100, 100 * share)}%`;
   const bar = element('span', { className: 'bar' }, fill);
