@@ -34,12 +34,12 @@ export class Engine {
     this.device = device;
   }
 
-  /** A tensor with a copy of `data`. Uint32Array gives u32, all else f32. Throws when the length does not fit the shape. */
-  tensor(data: Float32Array<ArrayBuffer> | Uint32Array<ArrayBuffer> | readonly number[], shape: Shape = [data.length], options: TensorOptions = {}): Tensor {
+  /** A tensor with a copy of `data`. Uint32Array gives u32, Uint8Array u8, all else f32. Throws when the length does not fit the shape. */
+  tensor(data: Float32Array<ArrayBuffer> | Uint32Array<ArrayBuffer> | Uint8Array<ArrayBuffer> | readonly number[], shape: Shape = [data.length], options: TensorOptions = {}): Tensor {
     checkShape(shape, 'tensor');
     check(data.length === sizeOf(shape), 'tensor', () => `shape ${formatShape(shape)} holds ${sizeOf(shape)} values, got ${data.length}`);
-    const values = data instanceof Float32Array || data instanceof Uint32Array ? data : Float32Array.from(data);
-    const tensor = this.empty(shape, values instanceof Uint32Array ? 'u32' : 'f32');
+    const values = data instanceof Float32Array || data instanceof Uint32Array || data instanceof Uint8Array ? data : Float32Array.from(data);
+    const tensor = this.empty(shape, values instanceof Uint32Array ? 'u32' : values instanceof Uint8Array ? 'u8' : 'f32');
     tensor.requiresGrad = options.requiresGrad ?? false;
     tensor.write(values);
     return tensor;

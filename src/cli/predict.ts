@@ -3,7 +3,7 @@ import { basename } from 'node:path';
 import { Command } from 'commander';
 import { encode as encodePng } from 'fast-png';
 import { noGrad, type Engine } from '../autograd/index.ts';
-import { decodeScan, jpegRoundTrip, LABELS, scanId } from '../data/index.ts';
+import { decodeScan, greyToValues, jpegRoundTrip, LABELS, scanId } from '../data/index.ts';
 import { presets, type CtLite, type Preset } from '../model/index.ts';
 import { initNodeCodecs } from '../platform/node-dicom-codecs.ts';
 import { nodeFiles } from '../platform/node-files.ts';
@@ -57,7 +57,7 @@ async function runPredict(scan: string, flags: PredictFlags): Promise<void> {
     for (const warning of warnings) process.stderr.write(`warning: ${warning}\n`);
     const quality = flags.quality ?? config.quality;
     // A JPEG volume is what the student expects; anything else is compressed as in training.
-    const input = Float32Array.from(format === 'jpeg-volume' && flags.quality === undefined ? values : await jpegRoundTrip(values, preset.grid.shape, quality));
+    const input = Float32Array.from(format === 'jpeg-volume' && flags.quality === undefined ? values : greyToValues(await jpegRoundTrip(values, preset.grid.shape, quality)));
     const [embedding] = await embedVolumes(engine, student, input, preset.grid.shape);
     const scores = Array.from(scoreLabels(embedding!, await encodePrompts(student, tokenizer)));
     const heatMap = flags.heatMap || flags.out ? await heatMapPng(engine, student, input, preset) : null;

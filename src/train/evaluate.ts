@@ -5,6 +5,7 @@ import type { CtLite } from '../model/index.ts';
 import { bootstrapMetrics, type BootstrapOptions, type MetricIntervals } from './bootstrap.ts';
 import { evaluateLabels, type EvaluationMetrics, type ScoredSplit } from './metrics.ts';
 import { tokenize } from './texts.ts';
+import { uploadVolumes, type VolumeValues } from './upload-volumes.ts';
 import type { VolumeStore } from './volumes.ts';
 
 export interface PromptEmbeddings {
@@ -44,10 +45,10 @@ export function scoreLabels(embedding: Float32Array, { present, absent, scale }:
 }
 
 /** L2-normalised image embeddings of a batch [B·D·Y·X] of volumes. */
-export async function embedVolumes(engine: Engine, model: CtLite, batch: Float32Array<ArrayBuffer>, shape: readonly number[]): Promise<Float32Array[]> {
+export async function embedVolumes(engine: Engine, model: CtLite, batch: VolumeValues, shape: readonly number[]): Promise<Float32Array[]> {
   const count = batch.length / shape.reduce((size, extent) => size * extent, 1);
   return engine.scope(async () => {
-    const output = noGrad(() => model.encodeImage(engine.tensor(batch, [count, 1, ...shape])).embedding);
+    const output = noGrad(() => model.encodeImage(uploadVolumes(engine, batch, [count, 1, ...shape])).embedding);
     return normalizedRows((await output.toArray()) as Float32Array, count);
   });
 }
@@ -68,10 +69,14 @@ export interface ScoreOptions {
 export async function embedScans(scans: readonly CohortScan[], options: Omit<ScoreOptions, 'tokenizer'>): Promise<Float32Array[]> {
   const { engine, model, volumes, shape, quality, batch } = options;
   const all: Float32Array[] = [];
-  let next = volumes.batch(scans.slice(0, batch), () => quality);
+  const load = (first: number): Promise<VolumeValues> => {
+    const group = scans.slice(first, first + batch);
+    return quality === null ? volumes.rawBatch(group) : volumes.jpegBatch(group, () => quality);
+  };
+  let next = load(0);
   for (let first = 0; first < scans.length; first += batch) {
     const input = await next;
-    next = volumes.batch(scans.slice(first + batch, first + 2 * batch), () => quality);
+    next = load(first + batch);
     next.catch(() => {}); // awaited in the next round; until then a failure must not count as unhandled
     all.push(...(await embedVolumes(engine, model, input, shape)));
     options.onProgress?.(all.length);
