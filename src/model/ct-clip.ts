@@ -177,8 +177,9 @@ function joined(values: readonly unknown[]): unknown {
  * @throws Error naming what is missing and what has another shape, with the whole report as its `keys`; nothing is left on the GPU then
  */
 export async function loadCtClip(engine: Engine, source: WeightSource, { patch, text: withText = false, onProgress }: CtClipOptions = {}): Promise<CtClip> {
-  const { file, config, latent, tokens } = inferCtClip(source, patch);
-  const bert = withText ? inferTextTower(file, latent, withText === true ? {} : withText) : null;
+  const inferred = inferCtClip(source, patch);
+  const { file, config, latent, tokens } = inferred;
+  const bert = withText ? inferTextTower(inferred, withText === true ? {} : withText) : null;
   const textShape = file.tensors.get('to_text_latent.weight')?.shape;
   const text = prefixed(file, 'text_transformer.');
   const init = new BlankInitializer(engine);
@@ -217,8 +218,8 @@ export function inferCtClip(source: WeightSource, patch?: CtClipOptions['patch']
   return { file, config, latent, tokens };
 }
 
-/** The sizes of the text tower of a checkpoint. @throws Error where it, its projection or the temperature is not there */
-function inferTextTower(file: WeightSource, latent: number, extras: BertExtras): BertConfig {
+/** The sizes of the text tower of what `inferCtClip` gave. @throws Error where it, its projection or the temperature is not there */
+export function inferTextTower({ file, latent }: Pick<ReturnType<typeof inferCtClip>, 'file' | 'latent'>, extras: BertExtras = {}): BertConfig {
   const fail = (rule: string): Error => new Error(`loadCtClip: ${file.name}: ${rule}; give a whole CT-CLIP checkpoint (ct-lite convert FILE lists what a file holds)`);
   const word = 'text_transformer.embeddings.word_embeddings.weight';
   if (!file.tensors.has(word)) throw fail(`the file holds no text tower (tensor "${word}" is missing)`);

@@ -1,7 +1,7 @@
 export { Bert, type TextBatch } from './bert.ts';
 export { inferBertConfig, loadBertWeights, parseBertConfig, type BertConfig, type BertExtras, type BertWeightReport } from './bert-weights.ts';
 export { compressDenseHead, fullRank, rankKeeping, type CompressedHead } from './compress-head.ts';
-export { CtClip, loadCtClip, type CtClipEncoding, type CtClipKeys, type CtClipOptions } from './ct-clip.ts';
+export { CtClip, inferCtClip, inferTextTower, loadCtClip, type CtClipEncoding, type CtClipKeys, type CtClipOptions } from './ct-clip.ts';
 export { CtClipBaseline, loadCtClipBaseline } from './ct-clip-baseline.ts';
 export { ctClipGeometry, type CtClipGeometry } from './ct-clip-input.ts';
 export { CtClipTeacher, loadCtClipTeacher } from './ct-clip-teacher.ts';
