@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -105,6 +105,18 @@ describe('CT-CLIP as baseline on the command line', () => {
     expect(report).not.toContain('attended to');
     expectError(await command.run(['predict', 'x.nii.gz', ...clip, '--heat-map', 'heat.png'], { cwd, gpu: false }), /--heat-map draws the attention of the pooling, and CT-CLIP has none/);
     expectError(await command.run(['predict', 'x.nii.gz'], { cwd, gpu: false }), /predict: needs --checkpoint, or --ct-clip and --tokenizer/);
+  }, limit);
+
+  it('reads only the scans that it evaluates', async () => {
+    const evaluated = new Set(table('clip/scores.csv').map(([id]) => id));
+    makeSmallCohort(at('partly'), 14);
+    for (let n = 0; n < 14; n++) {
+      const id = `scan${String(n).padStart(2, '0')}`;
+      if (!evaluated.has(id)) writeFileSync(at('partly', `${id}.nii.gz`), 'no scan');
+    }
+    const { err } = await done('eval', ...clip, '--data', 'partly', '--no-retrieval', '--out', 'partly-eval', ...few);
+    expect(err).not.toContain('skipped');
+    expect(readFileSync(at('partly-eval/scores.csv'), 'utf8')).toBe(readFileSync(at('clip/scores.csv'), 'utf8'));
   }, limit);
 
   it('says when it was given compressed scans, and when the vocabulary is hardly its own', async () => {
