@@ -1,7 +1,7 @@
 /** Zero-shot evaluation over the prompt pairs of the 18 labels (MODEL §1.6). */
 import { noGrad, type Engine } from '../autograd/index.ts';
 import { defaultPrompts, LABELS, UNLABELLED, type CohortScan, type PromptPair, type Tokenizer } from '../data/index.ts';
-import type { CtLite } from '../model/index.ts';
+import type { ZeroShotModel } from '../model/index.ts';
 import { bootstrapMetrics, type BootstrapOptions, type MetricIntervals } from './bootstrap.ts';
 import { evaluateLabels, type EvaluationMetrics, type ScoredSplit } from './metrics.ts';
 import { tokenize } from './texts.ts';
@@ -12,7 +12,7 @@ export interface PromptEmbeddings {
   /** L2-normalised, [labels, latent] each. */
   present: Float32Array[];
   absent: Float32Array[];
-  /** exp(t'), the factor on cosine similarities. */
+  /** The factor on cosine similarities: exp(t') of CtLite, exp(temperature) of CT-CLIP. */
   scale: number;
 }
 
@@ -20,7 +20,7 @@ export interface PromptEmbeddings {
 const TEXT_BATCH = 32;
 
 /** L2-normalised embeddings of texts, cut at `maxTokens`. */
-export async function embedTexts(model: CtLite, tokenizer: Tokenizer, texts: readonly string[], maxTokens: number): Promise<Float32Array[]> {
+export async function embedTexts(model: ZeroShotModel, tokenizer: Tokenizer, texts: readonly string[], maxTokens: number): Promise<Float32Array[]> {
   const { engine } = model.logScale;
   const all: Float32Array[] = [];
   for (let first = 0; first < texts.length; first += TEXT_BATCH) {
@@ -34,7 +34,7 @@ export async function embedTexts(model: CtLite, tokenizer: Tokenizer, texts: rea
 }
 
 /** Encodes the two prompts of every label, once. */
-export async function encodePrompts(model: CtLite, tokenizer: Tokenizer, prompts: readonly PromptPair[] = defaultPrompts(), maxTokens = 64): Promise<PromptEmbeddings> {
+export async function encodePrompts(model: ZeroShotModel, tokenizer: Tokenizer, prompts: readonly PromptPair[] = defaultPrompts(), maxTokens = 64): Promise<PromptEmbeddings> {
   const embeddings = await embedTexts(model, tokenizer, [...prompts.map(({ positive }) => positive), ...prompts.map(({ negative }) => negative)], maxTokens);
   return { present: embeddings.slice(0, prompts.length), absent: embeddings.slice(prompts.length), scale: Math.exp(await model.logScale.item()) };
 }
@@ -45,7 +45,7 @@ export function scoreLabels(embedding: Float32Array, { present, absent, scale }:
 }
 
 /** L2-normalised image embeddings of a batch [B·D·Y·X] of volumes. */
-export async function embedVolumes(engine: Engine, model: CtLite, batch: VolumeValues, shape: readonly number[]): Promise<Float32Array[]> {
+export async function embedVolumes(engine: Engine, model: ZeroShotModel, batch: VolumeValues, shape: readonly number[]): Promise<Float32Array[]> {
   const count = batch.length / shape.reduce((size, extent) => size * extent, 1);
   return engine.scope(async () => {
     const output = noGrad(() => model.encodeImage(uploadVolumes(engine, batch, [count, 1, ...shape])).embedding);
@@ -55,7 +55,7 @@ export async function embedVolumes(engine: Engine, model: CtLite, batch: VolumeV
 
 export interface ScoreOptions {
   engine: Engine;
-  model: CtLite;
+  model: ZeroShotModel;
   tokenizer: Tokenizer;
   volumes: VolumeStore;
   shape: readonly number[];
