@@ -40,6 +40,7 @@ export function predictCommand(): Command {
 }
 
 async function runPredict(scan: string, flags: PredictFlags): Promise<void> {
+  if (flags.heatMap !== undefined && !/\.png$/i.test(flags.heatMap)) throw new Error(`predict: --heat-map ${flags.heatMap}: the picture is a PNG; give a name that ends in .png`);
   const file = await findCheckpoint(flags.checkpoint);
   initNodeCodecs();
   // Before the adapter is opened: a path that is wrong ends at once.
