@@ -20,12 +20,15 @@ const webBuild = {
     main: 'web/main.ts',
     'scan-worker': 'web/scan-worker.ts',
     'training-worker': 'web/training-worker.ts',
+    'bench-worker': 'web/bench-worker.ts',
     'decode-worker': 'src/platform/browser-decode-worker.ts',
   },
   // The viewer, which is large, is loaded with the first scan; the workers share what they have in common. All in one folder:
   // a bundle looks for its neighbours beside itself.
   splitting: true,
   minify: true,
+  // Emscripten's scripts ask for them in branches that only Node takes.
+  alias: { fs: './web/nothing.ts', path: './web/nothing.ts' },
   outdir: 'dist/web',
 };
 
@@ -56,6 +59,9 @@ const webFiles = {
   'uPlot.iife.min.js': 'node_modules/uplot/dist/uPlot.iife.min.js',
   'mozjpeg_enc.wasm': 'node_modules/@jsquash/jpeg/codec/enc/mozjpeg_enc.wasm',
   'mozjpeg_dec.wasm': 'node_modules/@jsquash/jpeg/codec/dec/mozjpeg_dec.wasm',
+  'openjpegwasm_decode.wasm': 'node_modules/@cornerstonejs/codec-openjpeg/dist/openjpegwasm_decode.wasm',
+  'charlswasm_decode.wasm': 'node_modules/@cornerstonejs/codec-charls/dist/charlswasm_decode.wasm',
+  'openjphjs.wasm': 'node_modules/@cornerstonejs/codec-openjph/dist/openjphjs.wasm',
 };
 
 /** Writes the page into a folder. Bundles of earlier builds, whose names carry hashes, are removed, but not the demo model beside them. */

@@ -2,7 +2,7 @@
 import { Bench } from 'tinybench';
 import type { Engine } from '../src/autograd/index.ts';
 import type { BenchCase, PreparedCase, Work } from './bench-case.ts';
-import type { Ceiling } from './ceiling.ts';
+import { measureCeiling, type Ceiling } from './ceiling.ts';
 import { median, spread } from './statistics.ts';
 
 /** The project's bounds for its ops: forward, backward. */
@@ -26,7 +26,8 @@ export interface Timing {
 }
 
 export type Outcome =
-  | { family: string; name: string; timings: Timing[] }
+  /** `ceiling` measured beside the case: on a machine that others use, only neighbours in time can be compared. */
+  | { family: string; name: string; ceiling: Ceiling; timings: Timing[] }
   | { family: string; name: string; skipped: string }
   | { family: string; name: string; failed: string };
 
@@ -41,9 +42,9 @@ const mostSeconds = 20;
 /** Of the ceiling, guessed before anything is measured. */
 const assumedShare = 0.3;
 
-export async function runCase(engine: Engine, bench: BenchCase, ceiling: Ceiling, { quick, all }: HarnessOptions): Promise<Outcome> {
+export async function runCase(engine: Engine, bench: BenchCase, atStart: Ceiling, { quick, all }: HarnessOptions): Promise<Outcome> {
   const { family, name, forward, backward } = bench;
-  const seconds = [forward, backward].reduce((sum, work) => sum + (work ? secondsAtBest(work, ceiling) / assumedShare : 0), 0);
+  const seconds = [forward, backward].reduce((sum, work) => sum + (work ? secondsAtBest(work, atStart) / assumedShare : 0), 0);
   if (engine.device.isSoftware && !all && seconds > mostSeconds) return { family, name, skipped: `about ${seconds.toFixed(0)} s a run on this software adapter; --all runs it` };
   let prepared: PreparedCase | null = null;
   try {
@@ -53,9 +54,10 @@ export async function runCase(engine: Engine, bench: BenchCase, ceiling: Ceiling
       const error = errors[pass];
       if (error !== undefined && !(error <= tolerances[pass])) return { family, name, failed: `${pass} is wrong: relative error ${error.toExponential(1)}, at most ${tolerances[pass]} is right` };
     }
+    const ceiling = await measureCeiling(engine, atStart.plan);
     const timings = [await time(engine, prepared, 'forward', forward, errors.forward, ceiling, quick)];
     if (backward && prepared.recordHistory) timings.push(await time(engine, prepared, 'backward', backward, errors.backward!, ceiling, quick));
-    return { family, name, timings };
+    return { family, name, ceiling, timings };
   } catch (error) {
     return { family, name, failed: error instanceof Error ? error.message : String(error) };
   } finally {

@@ -4,21 +4,10 @@ import { parseArgs } from 'node:util';
 import { Engine } from '../src/autograd/index.ts';
 import { Device } from '../src/engine/index.ts';
 import { describeAdapter, requestNodeAdapter } from '../src/platform/node-adapter.ts';
-import { benches as adamW } from './adam-w.bench.ts';
-import { benches as attentionGram } from './attention-gram.bench.ts';
-import { benches as attentionPool } from './attention-pool.bench.ts';
-import { benches as blockTensorTrain } from './block-tensor-train.bench.ts';
+import { cases } from './cases.ts';
 import { measureCeiling, type Ceiling } from './ceiling.ts';
-import { benches as conv3d } from './conv3d.bench.ts';
-import { benches as elementwise } from './elementwise.bench.ts';
 import { runCase, type Outcome, type Timing } from './harness.ts';
-import { benches as layerNorm } from './layer-norm.bench.ts';
-import { benches as linear } from './linear.bench.ts';
-import { benches as matmul } from './matmul.bench.ts';
 import { resultsFile } from './results-file.ts';
-import { benches as attention } from './scaled-dot-product-attention.bench.ts';
-import { benches as sigLipLoss } from './sig-lip-loss.bench.ts';
-import { benches as trainingStep } from './training-step.bench.ts';
 
 const usage = `npm run bench -- [--adapter NAME] [--filter TEXT] [--quick] [--all] [--json]
   --filter  only families and names that contain TEXT
@@ -42,7 +31,6 @@ if (options.help) {
   process.exit(0);
 }
 
-const cases = [matmul, linear, conv3d, attention, attentionPool, blockTensorTrain, attentionGram, layerNorm, elementwise, sigLipLoss, adamW, trainingStep].flat();
 const chosen = await requestNodeAdapter(options.adapter === undefined ? {} : { adapter: options.adapter });
 const engine = new Engine(await Device.open(chosen.adapter));
 print(describeAdapter(chosen));

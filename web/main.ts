@@ -1,5 +1,6 @@
 /** The page: its sections, and what this browser can do. */
 import { AdapterError, requestBrowserAdapter } from '../src/platform/browser-adapter.ts';
+import { BenchPage } from './bench-page.ts';
 import { byId, messageOf, say } from './dom.ts';
 import { ScanPage } from './scan-page.ts';
 import { TrainingPage } from './training-page.ts';
@@ -50,6 +51,7 @@ bindTabs();
 const canCompute = await checkWebGpu();
 const scanPage = new ScanPage(canCompute);
 const trainingPage = new TrainingPage(canCompute, (runs) => scanPage.offerRuns(runs));
+new BenchPage(canCompute);
 if (await hasDemo()) trainingPage.offerDemo();
 else byId('demo-model').hidden = true;
 document.body.dataset.ready = 'true';

@@ -1,4 +1,6 @@
 /** What the page and its two workers say to each other. */
+import type { Ceiling } from '../bench/ceiling.ts';
+import type { Outcome } from '../bench/harness.ts';
 import type { Size3 } from '../src/data/index.ts';
 import type { StageName, StepRecord, TrainablePart, ValidationRecord } from '../src/train/index.ts';
 
@@ -9,7 +11,7 @@ export interface GivenFile {
 }
 
 /** A scan to open: one file, the files of a DICOM folder, or a phantom drawn for trying the page. */
-export type ScanSource = { kind: 'files'; files: GivenFile[] } | { kind: 'phantom'; seed: number };
+export type GivenScan = { kind: 'files'; files: GivenFile[] } | { kind: 'phantom'; seed: number };
 
 export interface OpenedScan {
   name: string;
@@ -35,7 +37,8 @@ export interface CompressedScan {
   jpegBytes: number;
   /** dB over the window of 2000 HU; null where equal. */
   psnrDb: number | null;
-  ssim: number;
+  /** null where slices are smaller than its window. */
+  ssim: number | null;
   /** Both on the grid that was asked for. */
   rawNifti: Uint8Array;
   jpegNifti: Uint8Array;
@@ -75,7 +78,7 @@ export interface Answer {
 }
 
 export interface ScanMethods {
-  open: { args: { source: ScanSource }; result: OpenedScan };
+  open: { args: { scan: GivenScan }; result: OpenedScan };
   compress: { args: { quality: number; grid: CompressionGrid }; result: CompressedScan };
   loadCheckpoint: { args: { source: CheckpointSource }; result: LoadedCheckpoint };
   predict: { args: { quality: number }; result: Prediction };
@@ -139,3 +142,11 @@ export type TrainingEvent =
   /** The device was lost; what is `begun` next goes on from the last checkpoint. */
   | { kind: 'lost'; message: string }
   | { kind: 'note'; text: string };
+
+export interface BenchMethods {
+  /** Two runs a case where `quick`. Ends early once `stop` is called. */
+  run: { args: { quick: boolean }; result: { stopped: boolean } };
+  stop: { args: object; result: null };
+}
+
+export type BenchEvent = { kind: 'begun'; adapter: string; ceiling: Ceiling; total: number } | { kind: 'outcome'; outcome: Outcome; done: number; total: number };

@@ -13,7 +13,7 @@ export interface ModelGrid extends InputGrid {
 export async function compressScan({ volume, name }: Scan, quality: number, grid: ModelGrid | null): Promise<CompressedScan> {
   const [low, high] = HU_WINDOW;
   const target = grid ?? volume;
-  const values = grid ? preprocess(volume, grid, { antialias: grid.antialias }).values : Float32Array.from(volume.hu, (hu) => Math.min(high, Math.max(low, hu)) / high);
+  const values = grid ? preprocess(volume, grid, { antialias: grid.antialias }).values : volume.hu.map((hu) => Math.min(high, Math.max(low, hu)) / high);
   const { shape, spacingMm } = target;
   const zip = await encodeJpegVolume(values, { shape, spacingMm }, { quality, source: name });
   const hu = greyToHu((await decodeJpegVolume(zip, name)).grey);

@@ -2,7 +2,7 @@
 import { LABELS } from '../src/data/labels.ts';
 import { byId, chosen, element, fillList, formatBytes, messageOf, say } from './dom.ts';
 import { acceptDrops, chosenFiles } from './given-files.ts';
-import type { CheckpointSource, CompressedScan, CompressionGrid, GivenFile, OpenedScan, Prediction, RunSummary, ScanMethods, ScanSource } from './protocol.ts';
+import type { CheckpointSource, CompressedScan, CompressionGrid, GivenFile, GivenScan, OpenedScan, Prediction, RunSummary, ScanMethods } from './protocol.ts';
 import { WorkerClient } from './rpc.ts';
 import type { PlaneName, Viewer, WindowName } from './viewer.ts';
 
@@ -23,14 +23,18 @@ export class ScanPage {
   constructor(canCompute: boolean) {
     this.canCompute = canCompute;
     const fileInput = byId<HTMLInputElement>('file-input');
+    const folderInput = byId<HTMLInputElement>('folder-input');
     byId('choose-file').addEventListener('click', () => fileInput.click());
+    byId('choose-folder').addEventListener('click', () => folderInput.click());
     byId('open-another').addEventListener('click', () => fileInput.click());
     byId('open-phantom').addEventListener('click', () => void this.open({ kind: 'phantom', seed: this.examples++ }));
-    fileInput.addEventListener('change', () => {
-      const files = chosenFiles(fileInput);
-      fileInput.value = '';
-      this.openFiles(files);
-    });
+    for (const input of [fileInput, folderInput]) {
+      input.addEventListener('change', () => {
+        const files = chosenFiles(input);
+        input.value = '';
+        this.openFiles(files);
+      });
+    }
     acceptDrops(byId('scan-panel'), (files) => this.openFiles(files), (error) => say(byId('scan-message'), messageOf(error)));
     this.bindViewer();
     this.bindCompression();
@@ -51,12 +55,12 @@ export class ScanPage {
     else void this.open({ kind: 'files', files });
   }
 
-  private async open(source: ScanSource): Promise<void> {
+  private async open(given: GivenScan): Promise<void> {
     say(byId('scan-message'), null);
-    say(byId('scan-busy'), source.kind === 'phantom' ? 'Drawing a chest…' : 'Reading the scan…');
+    say(byId('scan-busy'), given.kind === 'phantom' ? 'Drawing a chest…' : 'Reading the scan…');
     try {
       // The worker lets go of the scan before; what is shown stays until the new one is read.
-      const scan = await this.worker.call('open', { source });
+      const scan = await this.worker.call('open', { scan: given });
       [this.scan, this.prediction] = [scan, null];
       byId('workbench').hidden = false;
       byId('scan-drop').hidden = true;
@@ -165,7 +169,7 @@ export class ScanPage {
       ['JPEG', formatBytes(jpegBytes)],
       ['Smaller', `${(rawBytes / jpegBytes).toFixed(1)}×`],
       ['PSNR', psnrDb === null ? 'equal' : `${psnrDb.toFixed(1)} dB`],
-      ['SSIM', ssim.toFixed(4)],
+      ['SSIM', ssim?.toFixed(4) ?? '–'],
     ], true);
     byId('raw-caption').textContent = grid === 'model' ? `What the model reads, ${shape.join(' × ')}` : 'Original';
     byId('jpeg-caption').textContent = `JPEG, quality ${quality}`;

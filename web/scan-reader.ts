@@ -48,11 +48,11 @@ export class Reader {
     return { name: held.name, preset: state.config.preset, quality: state.config.quality, steps: globalStepOf(state), totalSteps: totalSteps(state.config), adapter: opened.line };
   }
 
-  predict({ bytes, name, volume }: Scan, quality: number): Promise<Prediction> {
+  predict({ content, name, volume }: Scan, quality: number): Promise<Prediction> {
     return this.withModel(async ({ opened: { engine }, state, preset: { grid, antialias } }) => {
       const started = performance.now();
       const student = state.student!;
-      const { values, warnings } = await decodeScan(bytes, name, grid, { antialias });
+      const { values, warnings } = await decodeScan(content, name, grid, { antialias });
       const input = Float32Array.from(await jpegRoundTrip(values, grid.shape, quality));
       const [embedding] = await embedVolumes(engine, student, input, grid.shape);
       const probabilities = scoreLabels(embedding!, await encodePrompts(student, state.tokenizer));

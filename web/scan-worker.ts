@@ -1,13 +1,12 @@
 /** The worker that reads scans, compresses them and applies a model to them. */
-import { initJpegCodec } from '../src/data/index.ts';
-import { browserJpegWasm } from '../src/platform/browser-jpeg.ts';
+import { initBrowserCodecs } from '../src/platform/browser-codecs.ts';
 import type { ScanMethods } from './protocol.ts';
 import { serve } from './rpc.ts';
 import { openGivenScan, type Scan } from './scan.ts';
 import { compressScan } from './scan-compression.ts';
 import { Reader } from './scan-reader.ts';
 
-initJpegCodec(browserJpegWasm);
+initBrowserCodecs();
 
 let scan: Scan | null = null;
 const reader = new Reader();
@@ -18,11 +17,11 @@ function opened(): Scan {
 }
 
 serve<ScanMethods, never>({
-  open: async ({ source }) => {
+  open: async ({ scan: given }) => {
     // The old scan's memory is free before the new one needs some.
     scan = null;
     reader.forgetScan();
-    const { next, view } = await openGivenScan(source);
+    const { next, view } = await openGivenScan(given);
     scan = next;
     return view;
   },

@@ -1,13 +1,12 @@
-/** A scan that the user gave, read whole: its bytes, which the model's reader takes, and its volume, which is shown. */
-import { zipSync } from 'fflate';
+/** A scan that the user gave: its content, which the model's reader takes, and its volume, which is shown. */
 import { isScanName, looksLikeChest, readScan, voxelCount, writeNifti } from '../src/data/index.ts';
-import type { CtVolume } from '../src/data/index.ts';
-import { scanBytes } from '../src/platform/browser-decode-job.ts';
-import type { GivenFile, OpenedScan, ScanSource } from './protocol.ts';
+import type { CtVolume, ScanContent } from '../src/data/index.ts';
+import { openScanSource, type ScanSource } from '../src/platform/browser-decode-job.ts';
+import type { GivenFile, GivenScan, OpenedScan } from './protocol.ts';
 
 export interface Scan {
   name: string;
-  bytes: Uint8Array;
+  content: ScanContent;
   volume: CtVolume;
 }
 
@@ -15,47 +14,44 @@ export interface Scan {
 const mostBytes = 2 ** 30;
 
 /** @throws with the scan's name and what to do, where it is too large, cannot be read or is no CT volume. */
-export async function openGivenScan(source: ScanSource): Promise<{ next: Scan; view: OpenedScan }> {
-  const { name, bytes, passedOver = [] } = source.kind === 'phantom' ? await phantom(source.seed) : await given(source.files);
-  const volume = await readScan(bytes, name);
+export async function openGivenScan(given: GivenScan): Promise<{ next: Scan; view: OpenedScan }> {
+  const { name, source, passedOver = [] } = given.kind === 'phantom' ? phantom(given.seed) : choose(given.files);
+  const { content, bytes } = await openScanSource(source, name);
+  const volume = await readScan(content, name);
   const nifti = writeNifti({ hu: volume.hu, shape: volume.shape, spacingMm: volume.spacingMm });
   return {
-    next: { name, bytes, volume },
+    next: { name, content, volume },
     view: {
       name, shape: volume.shape, spacingMm: volume.spacingMm, warnings: [...passedOver, ...volume.warnings, ...looksLikeChest(volume)],
-      fileBytes: bytes.length, rawBytes: 2 * voxelCount(volume.shape), nifti,
+      fileBytes: bytes, rawBytes: 2 * voxelCount(volume.shape), nifti,
     },
   };
 }
 
-async function phantom(seed: number): Promise<Given> {
-  const name = `drawn chest ${seed + 1}`;
-  return { name, bytes: await scanBytes({ kind: 'phantom', seed, volume: { index: 0, scan: 0, reconstruction: 0 }, options: {} }, name) };
-}
-
-interface Given {
+interface Chosen {
   name: string;
-  bytes: Uint8Array;
+  source: ScanSource;
   /** A word about what else was given. */
   passedOver?: string[];
 }
 
-async function given(files: readonly GivenFile[]): Promise<Given> {
-  if (files.length === 0) throw new Error('No file was given; choose a scan (.nii.gz, .nii or a JPEG volume .zip).');
-  const scans = files.filter(({ path }) => isScanName(path));
-  const [first] = files.length === 1 ? files : scans;
-  if (!first) return series(files);
-  refuseHuge(first.path, first.file.size);
-  const passedOver = scans.length > 1 ? [`${scans.length} scans were given; this is the first of them`] : [];
-  return { name: first.path, bytes: await scanBytes({ kind: 'file', file: first.file }, first.path), passedOver };
+function phantom(seed: number): Chosen {
+  return { name: `drawn chest ${seed + 1}`, source: { kind: 'phantom', seed, volume: { index: 0, scan: 0, reconstruction: 0 }, options: {} } };
 }
 
-/** The slices of a series lie in a folder: they go to the reader as one archive, as a series sent as a ZIP would. */
-async function series(files: readonly GivenFile[]): Promise<Given> {
-  const name = files[0]!.path.split('/')[0]!;
-  refuseHuge(name, files.reduce((sum, { file }) => sum + file.size, 0));
-  const entries = await Promise.all(files.map(async ({ path, file }) => [path, await scanBytes({ kind: 'file', file }, path)] as const));
-  return { name, bytes: zipSync(Object.fromEntries(entries), { level: 0 }) };
+/** One scan of what was given: a file, the first of several, or the DICOM series of a folder. */
+function choose(files: readonly GivenFile[]): Chosen {
+  if (files.length === 0) throw new Error('No file was given; choose a scan (.nii.gz, .nii, a DICOM series or a JPEG volume .zip).');
+  const scans = files.filter(({ path }) => isScanName(path));
+  const [first] = files.length === 1 ? files : scans;
+  if (!first) {
+    const name = files[0]!.path.split('/')[0]!;
+    refuseHuge(name, files.reduce((sum, { file }) => sum + file.size, 0));
+    return { name, source: { kind: 'folder', files: [...files] } };
+  }
+  refuseHuge(first.path, first.file.size);
+  const passedOver = scans.length > 1 ? [`${scans.length} scans were given; this is the first of them`] : [];
+  return { name: first.path, source: { kind: 'file', file: first.file }, passedOver };
 }
 
 function refuseHuge(name: string, bytes: number): void {

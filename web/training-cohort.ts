@@ -3,7 +3,7 @@ import { openCohort } from '../src/data/index.ts';
 import type { Cohort, CohortScan, FileSystem } from '../src/data/index.ts';
 import { phantomCohort } from '../src/data/phantom/index.ts';
 import { presets, type PresetName } from '../src/model/index.ts';
-import type { ScanBytesSource } from '../src/platform/browser-decode-job.ts';
+import type { ScanSource } from '../src/platform/browser-decode-job.ts';
 import { openBrowserDecodePool } from '../src/platform/browser-decode-pool.ts';
 import { listedFiles, type ListedFile } from '../src/platform/browser-files.ts';
 import { readScans, VolumeStore } from '../src/train/index.ts';
@@ -16,7 +16,7 @@ const cacheBytes = 2 ** 29;
 /** A cohort whose scans are not read yet. */
 export interface FoundCohort {
   cohort: Cohort;
-  sourceOf: (scan: CohortScan) => ScanBytesSource;
+  sourceOf: (scan: CohortScan) => ScanSource;
 }
 
 /** Where Node would have the same cohort. */
@@ -26,7 +26,7 @@ export function cohortPath(choice: CohortChoice, seed: number): string {
 
 export async function findCohort(choice: CohortChoice, seed: number): Promise<FoundCohort> {
   const data = cohortPath(choice, seed);
-  const sources = new Map<string, ScanBytesSource>();
+  const sources = new Map<string, ScanSource>();
   const listed = new Map<string, ListedFile>();
   if (choice.kind === 'phantom') {
     for (const { path, volume, render } of phantomCohort({ seed, patients: choice.patients, validationPatients: choice.testPatients })) {
@@ -40,7 +40,13 @@ export async function findCohort(choice: CohortChoice, seed: number): Promise<Fo
     }
   }
   const cohort = await openCohort(listedFiles(listed), { data, seed });
-  return { cohort, sourceOf: ({ path }) => sources.get(path)! };
+  return { cohort, sourceOf: ({ path }) => sources.get(path) ?? folderSource(sources, path) };
+}
+
+/** A DICOM series is a folder: its files. */
+function folderSource(sources: ReadonlyMap<string, ScanSource>, folder: string): ScanSource {
+  const files = [...sources].flatMap(([path, source]) => (source.kind === 'file' && path.startsWith(`${folder}/`) ? [{ path: path.slice(folder.length + 1), file: source.file }] : []));
+  return { kind: 'folder', files };
 }
 
 /** Volumes of a run, from its folder. */
@@ -61,7 +67,7 @@ export async function readCohortInto(files: FileSystem, id: string, { cohort, so
   const fileBytes: Record<string, number> = {};
   let failure: unknown = null;
   const decode = async (scan: CohortScan): Promise<Float32Array> => {
-    const { values, warnings, fileBytes: bytes } = await pool.decode({ name: scan.id, source: sourceOf(scan), grid, antialias });
+    const { values, warnings, fileBytes: bytes } = await pool.decode({ name: scan.id, source: sourceOf(scan), grid, antialias, ...(scan.metadata && { metadata: scan.metadata }) });
     for (const warning of warnings) host.onNote(`${scan.id}: ${warning}`);
     fileBytes[scan.id] = bytes;
     // A full storage is no fault of the scan's: it ends the reading.

@@ -2,6 +2,7 @@
 import { presets } from '../src/model/index.ts';
 import type { CohortScan, FileSystem } from '../src/data/index.ts';
 import { collectReport, evaluateSplit, renderReport, scoreScans, type Evaluation, type RunState, type VolumeStore } from '../src/train/index.ts';
+import { besideBundle } from '../src/platform/browser-wasm.ts';
 import type { OpenedEngine } from './open-engine.ts';
 import { REPORT_FILE, runFolder, type RunConfig, type StoredCohort } from './run-store.ts';
 
@@ -28,7 +29,7 @@ export async function writeTrainingReport(run: TrainedRun): Promise<void> {
     files, folder: runFolder(id), config: { ...config, train: state.config }, adapter: { line: `adapter: ${opened.line}`, kind: opened.kind }, cohort, volumes,
     scanBytes: async (scan) => fileBytes(scan), parameters: (state.student ?? state.teacher)!.parameterCount, seconds, evaluation: evaluation ?? baseline, warnings,
   });
-  const [uPlotScript, uPlotStyle] = await Promise.all(['uPlot.iife.min.js', 'uPlot.min.css'].map(besideBundle));
+  const [uPlotScript, uPlotStyle] = await Promise.all(['uPlot.iife.min.js', 'uPlot.min.css'].map(async (file) => new TextDecoder().decode(await besideBundle(file))));
   await files.writeFile(`${runFolder(id)}/${REPORT_FILE}`, new TextEncoder().encode(renderReport(data, { uPlotScript: uPlotScript!, uPlotStyle: uPlotStyle! })));
 }
 
@@ -40,11 +41,4 @@ async function evaluate({ state, cohort, volumes, opened }: TrainedRun, model: '
   if (!state[model] || test.length === 0) return null;
   const options = { engine: opened.engine, model: state[model], tokenizer, volumes, shape: presets[config.preset].grid.shape, batch: config.batch, quality: model === 'teacher' ? null : config.quality };
   return evaluateSplit(await scoreScans(validation, options), await scoreScans(test, options), test.map(({ patientId }) => patientId), { seed: config.seed }, cohort.splitTooSmall ? 'the training scans' : 'the test split');
-}
-
-/** Text of a file that esbuild.mjs put beside the bundles. */
-async function besideBundle(name: string): Promise<string> {
-  const reply = await fetch(new URL(name, import.meta.url));
-  if (!reply.ok) throw new Error(`report: ${name}: the host answered ${reply.status}; serve the whole folder that npm run build made`);
-  return reply.text();
 }

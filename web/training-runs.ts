@@ -71,15 +71,13 @@ export class TrainingRuns {
   /** Reads the cohort and writes everything that the run needs to go on by itself. */
   private async prepare(files: FileSystem, id: string, { cohort: choice, start, settings }: Begin, started: number): Promise<ActiveRun> {
     const found = await findCohort(choice, settings.seed);
+    await files.makeDirectory(runFolder(id));
     const config: RunConfig = {
       version: packageJson.version, command: 'fine-tuned in a browser', startedAt: new Date().toISOString(),
-      source: { data: cohortPath(choice, settings.seed) }, phantom: choice.kind === 'phantom', train: newModelConfig(settings),
+      source: { data: cohortPath(choice, settings.seed) }, phantom: choice.kind === 'phantom',
+      train: start.kind === 'new' ? newModelConfig(settings) : await this.writeFirstCheckpoint(files, id, await checkpointBytes(start), settings),
     };
     await createRun(files, id, config);
-    if (start.kind !== 'new') {
-      config.train = await this.writeFirstCheckpoint(files, id, await checkpointBytes(start), settings);
-      await createRun(files, id, config);
-    }
     const title = choice.kind === 'phantom' ? 'Drawing chests' : 'Reading scans';
     const cohort = await readCohortInto(files, id, found, config.train.preset, {
       onProgress: (done, total) => this.emit({ kind: 'progress', title, done, total }),

@@ -1,14 +1,13 @@
 /** The worker that trains. */
 import { zipSync } from 'fflate';
-import { initJpegCodec } from '../src/data/index.ts';
 import { openPrivateFiles } from '../src/platform/browser-files.ts';
-import { browserJpegWasm } from '../src/platform/browser-jpeg.ts';
+import { initBrowserCodecs } from '../src/platform/browser-codecs.ts';
 import type { TrainingEvent, TrainingMethods } from './protocol.ts';
 import { serve } from './rpc.ts';
 import { checkpointPath, EXPORTED_FILES, holdRun, listRuns, REPORT_FILE, runFolder } from './run-store.ts';
 import { TrainingRuns } from './training-runs.ts';
 
-initJpegCodec(browserJpegWasm);
+initBrowserCodecs();
 
 const runs = new TrainingRuns((event) => emit(event));
 const emit = serve<TrainingMethods, TrainingEvent>(

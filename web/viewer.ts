@@ -10,8 +10,8 @@ export type PlaneName = keyof typeof PLANES;
 /** World axis (R, A, S) that the slider moves along; with all three planes shown, through the axial slices. */
 const PLANE_AXIS: Record<PlaneName, 0 | 1 | 2> = { axial: 2, coronal: 1, sagittal: 0, all: 2 };
 
-/** Attention in NIfTI values: below `cal_min` nothing is painted. */
-const HEAT = { name: 'heat.nii', colormap: 'inferno', cal_min: 60, cal_max: 1000, opacity: 0.55 };
+/** Attention in NIfTI values: below `cal_min` nothing is painted; a tint, so that the scan stays to be seen. */
+const HEAT = { name: 'heat.nii', colormap: 'warm', cal_min: 200, cal_max: 1000, opacity: 0.35 };
 /** NiiVue's number for it, which it does not export. */
 const ZERO_TO_MAX_TRANSPARENT_BELOW_MIN = 1;
 
@@ -20,6 +20,8 @@ export class Viewer {
   private readonly jpeg: Niivue;
   private window: WindowName = 'lung';
   private plane: PlaneName = 'axial';
+  /** What the original's picture was made of: the same again needs no upload. */
+  private shown: Uint8Array | null = null;
 
   private constructor(raw: Niivue, jpeg: Niivue) {
     this.raw = raw;
@@ -30,7 +32,7 @@ export class Viewer {
   static async open(rawCanvas: HTMLCanvasElement, jpegCanvas: HTMLCanvasElement, onMove: (at: number, slice: number, slices: number) => void): Promise<Viewer> {
     const make = async (canvas: HTMLCanvasElement): Promise<Niivue> => {
       const view = new Niivue({
-        backColor: [0, 0, 0, 1], crosshairColor: [0.4, 0.75, 1, 0.5], crosshairWidth: 0.8, crosshairWidthUnit: 'mm', crosshairGap: 6, isRadiologicalConvention: true,
+        backColor: [0, 0, 0, 1], crosshairColor: [0.4, 0.75, 1, 0.5], crosshairWidth: 1.5, crosshairWidthUnit: 'mm', crosshairGap: 6, isRadiologicalConvention: true,
         dragAndDropEnabled: false, isColorbar: false, loadingText: '', logLevel: 'error', isOrientCube: false, multiplanarShowRender: SHOW_RENDER.NEVER,
         multiplanarLayout: MULTIPLANAR_TYPE.GRID, sliceType: SLICE_TYPE.AXIAL, fontSizeScaling: 0.5,
       });
@@ -47,13 +49,10 @@ export class Viewer {
 
   /** Shows bytes of .nii files; `jpeg` null while it is still being made. The heat map of another scan goes away. */
   async show(raw: Uint8Array, jpeg: Uint8Array | null): Promise<void> {
-    await this.replace(this.raw, raw);
+    if (raw !== this.shown) await this.replace(this.raw, raw);
+    this.shown = raw;
     if (jpeg) await this.replace(this.jpeg, jpeg);
     else this.clear(this.jpeg);
-  }
-
-  async showJpeg(jpeg: Uint8Array): Promise<void> {
-    await this.replace(this.jpeg, jpeg);
   }
 
   /** Lays attention over the original; null takes it away. */

@@ -3,6 +3,7 @@ import type { Peer, Prepared } from './peer.ts';
 import { provideNavigatorGpu } from './dawn.ts';
 import { addIteratorHelpers } from './iterator-helpers.ts';
 import { operandsOf, type Problem } from './problems.ts';
+import { prepareTrainingStep } from './training-step-jax.ts';
 
 type Arrays = any[]; // jax-js has no types here: see modules.d.ts
 
@@ -13,7 +14,7 @@ export async function open(adapter?: string): Promise<Peer> {
   const found = await jax.init('webgpu');
   if (!found.includes('webgpu')) throw new Error('jax-js found no WebGPU');
   jax.defaultDevice('webgpu');
-  return { version: '@jax-js/jax 0.1.25', prepare: (problem) => prepare(jax, problem) };
+  return { version: '@jax-js/jax 0.1.25', prepare: (problem) => (problem.kind === 'trainingStep' ? prepareTrainingStep(jax) : prepare(jax, problem)) };
 }
 
 async function prepare(jax: any, problem: Problem): Promise<Prepared> {

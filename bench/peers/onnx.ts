@@ -48,6 +48,8 @@ function nodesOf({ kind }: Problem): OnnxNode[] {
         { op: 'Softmax', inputs: ['scores'], outputs: ['p'], attributes: { axis: 3 } },
         { op: 'MatMul', inputs: ['p', 'v'], outputs: ['y'] },
       ];
+    case 'trainingStep':
+      return [];
     case 'layerNorm':
       return [{ op: 'LayerNormalization', inputs: ['x', 'weight', 'bias'], outputs: ['y'], attributes: { axis: 1, epsilon: 1e-5 }, floats: ['epsilon'] }];
   }

@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url';
 import type { EngineName, PeerReply, PeerRequest } from './peer.ts';
 
 /** A first run compiles, on software adapters for up to minutes. */
-const patienceMilliseconds = 240_000;
+const patienceMilliseconds = 480_000;
 
 export class PeerHandle {
   readonly name: string;
@@ -32,7 +32,7 @@ export class PeerHandle {
     return peer;
   }
 
-  /** Sends a request and gives its answer; `failed` after the patience of four minutes, and the process is then ended. */
+  /** Sends a request and gives its answer; `failed` after the patience of eight minutes, and the process is then ended. */
   request(request: PeerRequest): Promise<PeerReply> {
     this.child.send(request);
     return this.wait();

@@ -9,6 +9,8 @@ const openers: Record<EngineName, () => Promise<{ open: (adapter?: string) => Pr
   'jax-js': () => import('./jax.ts'),
   tfjs: () => import('./tfjs.ts'),
   onnxruntime: () => import('./onnx.ts'),
+  'torch-f32': async () => ({ open: async () => (await import('./torch.ts')).open('f32') }),
+  'torch-bf16': async () => ({ open: async () => (await import('./torch.ts')).open('bf16') }),
 };
 
 const reply = (message: PeerReply): void => void process.send!(message);

@@ -1,7 +1,7 @@
 /** What every engine that is compared has to offer, and the messages between the comparison and an engine's process. */
 import type { Problem } from './problems.ts';
 
-export const engineNames = ['ct-lite', 'jax-js', 'tfjs', 'onnxruntime'] as const;
+export const engineNames = ['ct-lite', 'jax-js', 'tfjs', 'onnxruntime', 'torch-f32', 'torch-bf16'] as const;
 export type EngineName = (typeof engineNames)[number];
 
 export interface Prepared {

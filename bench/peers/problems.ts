@@ -5,7 +5,7 @@ import { matmulReference } from '../../src/autograd/ops/matmul.ts';
 import { scaledDotProductAttentionBackwardReference, scaledDotProductAttentionReference } from '../../src/autograd/ops/scaled-dot-product-attention.ts';
 import { product, randomArray } from '../../test/support/arrays.ts';
 
-export type ProblemKind = 'matmul' | 'conv3d' | 'attention' | 'layerNorm';
+export type ProblemKind = 'matmul' | 'conv3d' | 'attention' | 'layerNorm' | 'trainingStep';
 
 export interface Problem {
   name: string;
@@ -36,24 +36,28 @@ const forward: Omit<Problem, 'backward'>[] = [
   { name: 'layerNorm 4096×512', kind: 'layerNorm', shapes: { x: [rows, columns], weight: [columns], bias: [columns] }, target: 1.5 },
 ];
 
-const outputShape: Record<ProblemKind, number[]> = { matmul: [n, n], conv3d: volume(channels.out), attention: heads, layerNorm: [rows, columns] };
+const outputShape: Partial<Record<ProblemKind, number[]>> = { matmul: [n, n], conv3d: volume(channels.out), attention: heads, layerNorm: [rows, columns] };
 
 export const problems: Problem[] = forward.flatMap((problem) => {
   const alone = { ...problem, name: `${problem.name} forward`, backward: false };
   if (problem.kind === 'matmul') return [alone];
-  return [alone, { ...problem, name: `${problem.name} forward+backward`, backward: true, shapes: { ...problem.shapes, dY: outputShape[problem.kind] } }];
+  return [alone, { ...problem, name: `${problem.name} forward+backward`, backward: true, shapes: { ...problem.shapes, dY: outputShape[problem.kind]! } }];
 });
+
+problems.push({ name: 'training step, tiny, 8 volumes, 36 texts', kind: 'trainingStep', backward: true, shapes: {}, target: 2 });
 
 /** The same values in every process. */
 export function operandsOf({ shapes }: Problem): Operands {
   return Object.fromEntries(Object.entries(shapes).map(([name, shape], index) => [name, Float32Array.from(randomArray(product(shape), index + 1))]));
 }
 
-/** The result `y`, or the gradients by operand, in float64. */
-export function expectedOf(problem: Problem): Record<string, Float64Array> {
+/** The result `y`, or the gradients by operand, in float64; null for the whole step, whose float64 twin nobody wrote. */
+export function expectedOf(problem: Problem): Record<string, Float64Array> | null {
   const values = Object.fromEntries(Object.entries(operandsOf(problem)).map(([name, data]) => [name, Float64Array.from(data)])) as Record<string, Float64Array>;
   const { shapes, backward } = problem;
   switch (problem.kind) {
+    case 'trainingStep':
+      return null;
     case 'matmul':
       return { y: matmulReference(values.a!, values.b!, { m: n, n, k: n }) };
     case 'conv3d': {

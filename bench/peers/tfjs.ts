@@ -2,6 +2,7 @@
 import { provideNavigatorGpu, versionOf } from './dawn.ts';
 import type { Peer, Prepared } from './peer.ts';
 import { operandsOf, type Problem } from './problems.ts';
+import { prepareTrainingStep } from './training-step-tfjs.ts';
 
 type T = any; // TensorFlow.js has no types here: see modules.d.ts
 
@@ -12,7 +13,16 @@ export async function open(adapter?: string): Promise<Peer> {
   if (!(await tf.setBackend('webgpu'))) throw new Error('TensorFlow.js found no WebGPU');
   await tf.ready();
   tf.env().set('WEBGPU_CPU_FORWARD', false); // small tensors would be computed in JavaScript
-  return { version: versionOf('@tensorflow/tfjs-backend-webgpu'), prepare: (problem) => prepare(tf, problem) };
+  return { version: versionOf('@tensorflow/tfjs-backend-webgpu'), prepare: async (problem) => (problem.kind === 'trainingStep' ? prepareTrainingStep(tf, () => finish(tf)) : prepare(tf, problem)) };
+}
+
+/** Waits until the adapter has done everything, without reading anything back. */
+async function finish(tf: T): Promise<void> {
+  const backend = tf.backend();
+  backend.ensureCommandEncoderReady();
+  backend.endComputePassEncoder();
+  backend.submitQueue();
+  await backend.device.queue.onSubmittedWorkDone();
 }
 
 async function prepare(tf: T, problem: Problem): Promise<Prepared> {
@@ -25,19 +35,12 @@ async function prepare(tf: T, problem: Problem): Promise<Prepared> {
       const dY = inputs.at(-1);
       return tf.grads((...args: T[]) => forward(tf, problem, args))(inputs.slice(0, -1), dY);
     });
-  const finish = async (): Promise<void> => {
-    const backend = tf.backend();
-    backend.ensureCommandEncoderReady();
-    backend.endComputePassEncoder();
-    backend.submitQueue();
-    await backend.device.queue.onSubmittedWorkDone();
-  };
   const outputNames = problem.backward ? names.slice(0, -1) : ['y'];
-  await finish();
+  await finish(tf);
   return {
     async run() {
       const results = compute();
-      await finish();
+      await finish(tf);
       tf.dispose(results);
     },
     async outputs() {

@@ -25,12 +25,12 @@ const K2 = 0.03;
  * Structural similarity (Wang et al. 2004), mean over the axial slices of a volume [D, Y, X].
  *
  * As scikit-image's default: uniform 7 × 7 windows that lie whole within the slice, sample covariance (n − 1), K1 0.01, K2 0.03.
- * @throws where a slice is smaller than a window.
+ * @returns null where no window fits into a slice.
  */
-export function ssim(a: ArrayLike<number>, b: ArrayLike<number>, shape: Size3, range = WINDOW_HU): number {
+export function ssim(a: ArrayLike<number>, b: ArrayLike<number>, shape: Size3, range = WINDOW_HU): number | null {
   requireSameLength('ssim', a, b);
   const [depth, height, width] = shape;
-  if (height < WIDTH || width < WIDTH) throw new Error(`ssim: slices must be at least ${WIDTH} × ${WIDTH}, got ${height} × ${width}`);
+  if (height < WIDTH || width < WIDTH) return null;
   let sum = 0;
   for (let d = 0; d < depth; d++) sum += sliceSsim(a, b, d * height * width, height, width, range);
   return sum / depth;

@@ -92,7 +92,10 @@ export function greyToValues(grey: Uint8Array): Float32Array {
 /** Grey levels to HU, over the window of the volume. */
 export function greyToHu(grey: Uint8Array, window: readonly [number, number] = [HU_WINDOW[0], HU_WINDOW[1]]): Float32Array {
   const scale = (window[1] - window[0]) / 255;
-  return Float32Array.from(grey, (level) => level * scale + window[0]);
+  // A loop: Float32Array.from takes five times as long.
+  const hu = new Float32Array(grey.length);
+  for (let i = 0; i < grey.length; i++) hu[i] = grey[i]! * scale + window[0];
+  return hu;
 }
 
 /**

@@ -2,12 +2,11 @@
  * Entry of a web worker that decodes scans: sends back the model's input, its memory handed over and not copied. One job at a
  * time; browser-decode-pool.ts is the other end.
  */
-import { initJpegCodec } from '../data/index.ts';
 import { runDecodeJob } from './browser-decode-job.ts';
 import type { BrowserDecodeJob, BrowserDecodeReply } from './browser-decode-job.ts';
-import { browserJpegWasm } from './browser-jpeg.ts';
+import { initBrowserCodecs } from './browser-codecs.ts';
 
-initJpegCodec(browserJpegWasm);
+initBrowserCodecs();
 
 globalThis.addEventListener('message', ({ data: job }: MessageEvent<BrowserDecodeJob>) => {
   runDecodeJob(job).then(

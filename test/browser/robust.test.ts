@@ -1,4 +1,5 @@
 /** What can go wrong in a browser, each with a clear word and a way on. */
+import { readFile } from 'node:fs/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Worker } from 'playwright';
 import { chromiumPath, openSite, screenshot, shows, visit, workerOf, type Site, type Visit } from './page.ts';
@@ -135,6 +136,22 @@ describe.skipIf(!chromiumPath)('the page', () => {
     await shows(third.page, '#live-title', /Paused/, { alert: '#training-message' });
     await third.context.close();
   }, 400_000);
+
+  it('runs the benches, stops when asked, and gives the results with the adapter\'s name', async () => {
+    const { page } = await opened();
+    await page.click('#bench-tab');
+    await page.click('#bench-run');
+    await page.waitForFunction(() => document.querySelectorAll('#bench-body tr').length >= 2 || !document.querySelector<HTMLElement>('#bench-message')!.hidden, null, { timeout: 240_000 });
+    await page.click('#bench-stop');
+    await shows(page, '#bench-message', /Stopped/, { timeout: 240_000 });
+    const [saved] = await Promise.all([page.waitForEvent('download'), page.click('#bench-save')]);
+    const { adapter, ceiling, cases } = JSON.parse(await readFile((await saved.path())!, 'utf8')) as { adapter: string; ceiling: { flops: number }; cases: object[] };
+    expect(adapter).toMatch(/swiftshader/i);
+    expect(ceiling.flops).toBeGreaterThan(1e6);
+    expect(cases.filter((outcome) => 'failed' in outcome)).toEqual([]);
+    expect(cases.length).toBeGreaterThan(0);
+    await page.close();
+  }, 500_000);
 
   it('names every control, and moves between its sections by keyboard', async () => {
     const { page } = await opened();

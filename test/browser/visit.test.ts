@@ -161,6 +161,7 @@ describe.skipIf(!chromiumPath)('a whole visit', () => {
     await page.check('input[name=trainable][value=heads]');
     await page.fill('input[name=steps]', '2');
     await page.click('#begin');
+    await shows(page, '#live-title', /Training/, { alert: '#training-message' });
     await shows(page, '#live-title', /Finished/, { alert: '#training-message', timeout: 300_000 });
     const exported = await exportRun(page, join(folder, 'heads'));
     const parameters = (bytes: Uint8Array): Map<string, string> => new Map(Object.entries(decodeSafetensors(bytes, 'checkpoint').tensors).flatMap(([name, { data }]) => (name.startsWith('student.') ? [[name, String(data)]] : [])));
