@@ -1,3 +1,4 @@
+/// <reference types="@webgpu/types" preserve="true" />
 /** The package's entry in browsers: the names of src/index.ts, on `navigator.gpu`. */
 import { Engine } from './autograd/index.ts';
 import { blobAccess, bytesAccess, openWeights } from './data/index.ts';

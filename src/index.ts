@@ -1,3 +1,4 @@
+/// <reference types="@webgpu/types" preserve="true" />
 /**
  * The package's entry in Node: `import { openEngine, ops, noGrad } from 'ct-lite'`.
  *

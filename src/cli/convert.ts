@@ -24,14 +24,13 @@ export function convertCommand(): Command {
 async function runConvert(path: string, { out, dtype }: ConvertFlags): Promise<void> {
   const file = await openWeightFile(path);
   if (!out) return void process.stdout.write(listing(file));
-  if (await isSameFile(path, out)) throw new Error(`convert: --out ${out}: is the file that is read; choose another name`);
+  if (await nodeFiles.exists(out)) throw new Error(`convert: --out ${out}: ${(await isSameFile(path, out)) ? 'is the file that is read; choose another name' : 'a file of that name is there already; choose another, or remove it'}`);
   await write(file, out, dtype === undefined ? {} : { dtype: dtype === 'f32' ? 'F32' : 'F16' });
   const elements = [...file.tensors.values()].reduce((sum, { shape }) => sum + elementCount(shape), 0);
   process.stdout.write(`${file.tensors.size} tensors, ${elements.toLocaleString('en')} elements: ${out}\n`);
 }
 
 async function isSameFile(a: string, b: string): Promise<boolean> {
-  if (!(await nodeFiles.exists(b))) return false;
   return (await realpath(a)) === (await realpath(b));
 }
 

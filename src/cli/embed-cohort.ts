@@ -49,7 +49,7 @@ export async function embedCohort(options: EmbedOptions): Promise<EmbedSummary> 
   const { out, state, which, split, source } = options;
   const model = state[which]!;
   const { latent } = presets[state.config.preset].head;
-  const cohort = await openCohort(nodeFiles, await cohortOptions(source, state.config.seed));
+  const cohort = await openCohort(nodeFiles, { ...(await cohortOptions(source, state.config.seed)), withoutTables: true });
   const scans = cohort.scans.filter((scan) => split === 'all' || scan.split === split);
   if (!scans.length) throw new Error(`embed: the cohort has no scan in split "${split}"; choose another --split`);
   await nodeFiles.makeDirectory(out);

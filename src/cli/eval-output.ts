@@ -43,6 +43,7 @@ export function printEvaluation({ metrics, intervals, comparison, retrieval, not
     const { test, bootstrap } = comparison.mean;
     print(`${comparison.a} − ${comparison.b}: mean AUROC ${fixed(test.a)} − ${fixed(test.b)} = ${fixed(test.difference)} ${range(bootstrap)} over patients, ${comparison.mean.labels} labels; DeLong p ${test.p === null ? '–' : test.p < 0.0001 ? '< 0.0001' : test.p.toPrecision(2)}`);
   }
+  if (comparison && !comparison.mean.test) print(`${comparison.a} − ${comparison.b}: not compared: no label has two scans of each class on ${split}`);
   if (retrieval) {
     for (const [name, { recalls, candidates }] of [['volume to report', retrieval.volumeToReport], ['report to volume', retrieval.reportToVolume]] as const) {
       print(`${name}: ${recalls.map(({ k, recall, interval, chance }) => `R@${k} ${fixed(recall)} ${range(interval)} (chance ${fixed(chance)})`).join(', ') || 'too few candidates'}; ${candidates} candidates`);

@@ -47,6 +47,7 @@ async function runPredict(scan: string, flags: PredictFlags): Promise<void> {
   requireModelFlags('predict', flags);
   if (flags.checkpoint === undefined && flags.ctClip === undefined) throw new Error('predict: needs --checkpoint, or --ct-clip and --tokenizer');
   if (flags.ctClip !== undefined && flags.heatMap !== undefined) throw new Error('predict: --heat-map draws the attention of the pooling, and CT-CLIP has none; leave it out');
+  if (flags.heatMap !== undefined && !/\.png$/i.test(flags.heatMap)) throw new Error(`predict: --heat-map ${flags.heatMap}: the picture is a PNG; give a name that ends in .png`);
   const file = flags.ctClip ?? (await findCheckpoint(flags.checkpoint!));
   initNodeCodecs();
   // Before the adapter is opened: a path that is wrong ends at once.

@@ -51,7 +51,7 @@ const HU_FOLDER = 'hu';
  */
 export async function prepareCohort(options: PrepareCohortOptions): Promise<PrepareSummary> {
   const { out, keepHu, signal } = options;
-  const cohort = await openCohort(nodeFiles, await cohortOptions(options, anySeed));
+  const cohort = await openCohort(nodeFiles, { ...(await cohortOptions(options, anySeed)), withoutTables: true });
   for (const folder of [VOLUME_FOLDER, ...(keepHu ? [HU_FOLDER] : [])]) await nodeFiles.makeDirectory(nodeFiles.join(out, folder));
   await checkRecord(options);
 

@@ -1,6 +1,6 @@
 /** The run folder: config.json, metrics.jsonl, checkpoint.safetensors, evaluation.json, report.html. */
 import { createRequire } from 'node:module';
-import { readFile } from 'node:fs/promises';
+import { readFile, stat } from 'node:fs/promises';
 import { nodeFiles } from '../platform/node-files.ts';
 import { scanBytes } from '../platform/node-scan.ts';
 import { CHECKPOINT_FILE, collectReport, renderReport, type Evaluation, type TrainConfig, type VolumeStore } from '../train/index.ts';
@@ -11,6 +11,8 @@ export interface RunConfig {
   version: string;
   command: string;
   startedAt: string;
+  /** The folder that the run was started in: relative paths below are seen from there. Absent in runs of a browser. */
+  startedIn?: string;
   source: CohortSource;
   /** True where the scans are the phantom cohort's. */
   phantom: boolean;
@@ -49,9 +51,11 @@ export async function removeLeftovers(folder: string): Promise<void> {
 
 /** A checkpoint by its file or by its run folder. */
 export async function findCheckpoint(path: string): Promise<string> {
-  const isFile = /\.safetensors$/.test(path);
-  const file = isFile ? path : nodeFiles.join(path, CHECKPOINT_FILE);
-  if (!(await nodeFiles.exists(file))) throw new Error(`${path}: ${isFile ? 'there is no such checkpoint' : `the folder has no ${CHECKPOINT_FILE}`}; train first with ct-lite train`);
+  const found = await stat(path).catch(() => null);
+  if (!found) throw new Error(`${path}: there is no such run or checkpoint; give a run folder or a .safetensors file that ct-lite train wrote`);
+  if (found.isFile()) return path;
+  const file = nodeFiles.join(path, CHECKPOINT_FILE);
+  if (!(await nodeFiles.exists(file))) throw new Error(`${path}: the folder has no ${CHECKPOINT_FILE}; train first with ct-lite train, or give another folder`);
   return file;
 }
 

@@ -6,12 +6,13 @@ import type { PresetName } from '../model/index.ts';
 import { presets } from '../model/index.ts';
 import { nodeFiles } from '../platform/node-files.ts';
 import { createProgress } from '../platform/progress.ts';
-import { decodeCheckpoint, evaluateSplit, findTextTower, globalStepOf, makeConfig, openTextTower, requireTeacher, scoreScans, shareSteps, STAGES, TextCache, totalSteps, train, TRAINABLE_PARTS, withTeacher, type Evaluation, type RunState, type StageName, type TeacherTargets, type TextTowerConfig, type TrainablePart, type TrainConfig } from '../train/index.ts';
+import { decodeCheckpoint, evaluateSplit, findTextTower, globalStepOf, makeConfig, openTextTower, readCheckpointHeader, requireTeacher, scoreScans, shareSteps, STAGES, TextCache, totalSteps, train, TRAINABLE_PARTS, withTeacher, type Evaluation, type RunState, type StageName, type TeacherTargets, type TextTowerConfig, type TrainablePart, type TrainConfig } from '../train/index.ts';
 import { cohortSource, openCohortSession, openNodeEngine, withCohortFlags, type CohortSession, type CohortSource, type OpenedEngine } from './cohort-session.ts';
 import { Interrupted, interruptSignal } from './interrupt.ts';
 import { wholeNumber } from './options.ts';
 import { writePhantomCohort } from './phantom-cohort.ts';
 import { phantomSizes, refuseContradictions } from './resume-flags.ts';
+import { locatePaths } from './resume-paths.ts';
 import { findCheckpoint, readRunConfig, removeLeftovers, writeRunConfig, writeRunReport, type RunConfig } from './run-folder.ts';
 import { print, say } from './terminal.ts';
 import { describeTeacher, openTargets } from './teacher.ts';
@@ -91,7 +92,8 @@ async function runTrain(flags: TrainFlags, command: Command): Promise<void> {
   const started = performance.now();
   const signal = interruptSignal();
   const given = (flag: keyof TrainFlags): boolean => command.getOptionValueSource(flag) === 'cli';
-  const { folder, config } = flags.resume ? { folder: flags.resume, config: await readRunConfig(flags.resume) } : await newRun(flags, given);
+  const { folder, stored } = flags.resume ? { folder: flags.resume, stored: await readRunConfig(flags.resume) } : await newRun(flags, given);
+  const config = flags.resume ? locatePaths(stored, flags.resume) : stored;
   if (flags.resume) refuseContradictions(flags, given, config, folder);
   const opened = await openNodeEngine(flags.adapter);
   say(opened.line);
@@ -101,7 +103,7 @@ async function runTrain(flags: TrainFlags, command: Command): Promise<void> {
     await openTextCache(state, config.textCache ?? join(dirname(folder), 'text-cache'));
     say(`run folder: ${folder}`);
     config.train = state.config;
-    await writeRunConfig(folder, config);
+    await writeRunConfig(folder, { ...stored, train: state.config });
     if (flags.resume) await removeLeftovers(folder);
     const { teacher } = state.config;
     const targets = teacher && config.teacher ? await openTargets({ engine: opened.engine, source: config.teacher, teacher, session, signal, note: say }) : undefined;
@@ -122,7 +124,7 @@ function withWayOn(error: unknown, folder: string): unknown {
   return new Error(`${message}; then go on with: node train.js --resume ${folder}`, { cause: error });
 }
 
-async function newRun(flags: TrainFlags, given: (flag: keyof TrainFlags) => boolean): Promise<{ folder: string; config: RunConfig }> {
+async function newRun(flags: TrainFlags, given: (flag: keyof TrainFlags) => boolean): Promise<{ folder: string; stored: RunConfig }> {
   if (!flags.data && (flags.reports || flags.labels)) throw new Error(`train: ${flags.reports ? '--reports' : '--labels'} needs --data, the folder of the scans that it names`);
   for (const flag of ['patients', 'validationPatients'] as const) {
     if (flags.data && given(flag)) throw new Error(`train: --${flag === 'patients' ? 'patients' : 'validation-patients'} is of the phantom cohort, but --data gives ${flags.data}; leave one of them out`);
@@ -135,20 +137,24 @@ async function newRun(flags: TrainFlags, given: (flag: keyof TrainFlags) => bool
   if (flags.targets && !flags.teacher) throw new Error('train: --targets is where --teacher keeps what it computed; give --teacher too');
   if (flags.freezeText && !flags.textTower) throw new Error('--freeze-text: takes a text tower with weights; give --text-tower a Hugging Face folder (a run from --init keeps the tower of its checkpoint as it is)');
   if (flags.textTower) await findTextTower(nodeFiles, flags.textTower);
+  // Before the cohort is read, which takes minutes: what is wrong with a path ends the command at once.
+  if (flags.vocab) await readVocabulary(flags.vocab);
+  const train = await trainConfig(flags);
+  if (flags.init) await checkInit(flags.init, train);
   const source: CohortSource = flags.data
     ? cohortSource(flags)
     : { data: join('runs', `phantom-seed${flags.seed}-${flags.patients}+${flags.validationPatients}`) };
   const command = ['node train.js', ...process.argv.slice(2).filter((word, at) => !(at === 0 && word === 'train'))].join(' ');
   return {
     folder,
-    config: {
-      version: packageVersion('ct-lite') ?? 'unknown', command, startedAt, source, phantom: !flags.data,
+    stored: {
+      version: packageVersion('ct-lite') ?? 'unknown', command, startedAt, startedIn: process.cwd(), source, phantom: !flags.data,
       ...(flags.init && { init: flags.init }),
       ...(flags.vocab && { vocab: flags.vocab }),
       ...(flags.textTower && { textTower: { folder: flags.textTower, frozen: flags.freezeText ?? false } }),
       ...(flags.textCache && { textCache: flags.textCache }),
       ...(flags.teacher && { teacher: { file: flags.teacher, targets: flags.targets ?? join(folder, 'targets') } }),
-      train: await trainConfig(flags),
+      train,
     },
   };
 }
@@ -203,10 +209,8 @@ async function openState({ engine }: OpenedEngine, config: RunConfig, flags: Tra
   }
   const { init, vocab } = config;
   if (init) {
-    const file = await findCheckpoint(init);
+    const file = await checkInit(init, settings);
     const state = decodeCheckpoint(engine, await nodeFiles.readFile(file), file);
-    if (state.config.preset !== settings.preset) throw new Error(`--init ${file}: has preset ${state.config.preset}, this run ${settings.preset}; give the same --preset`);
-    if (state.config.head !== settings.head) throw new Error(`--init ${file}: has ${state.config.head} projection heads, this run ${settings.head}; give the same --head`);
     requireTeacher(first, state.teacher !== null || settings.teacher !== undefined);
     state.optimizer?.dispose();
     if (state.config.textTower) useTower(settings, state.config.textTower);
@@ -227,8 +231,28 @@ async function openState({ engine }: OpenedEngine, config: RunConfig, flags: Tra
     return { ...start, vocabulary: tokenizer.vocabTxt, tokenizer, textTower: bert };
   }
   const texts = cohort.scans.filter(({ split }) => split === 'train').map(({ report }) => report);
-  const vocabulary = vocab ? new TextDecoder().decode(await nodeFiles.readFile(vocab)) : buildVocabulary([...texts, ...allLabelPrompts()], { minCount: 1 });
+  const vocabulary = vocab ? await readVocabulary(vocab) : buildVocabulary([...texts, ...allLabelPrompts()], { minCount: 1 });
   return { ...start, vocabulary, tokenizer: loadTokenizer({ vocabTxt: vocabulary }) };
+}
+
+/** @throws where the file is no BERT vocabulary, naming it */
+async function readVocabulary(path: string): Promise<string> {
+  const vocabTxt = new TextDecoder().decode(await nodeFiles.readFile(path));
+  try {
+    loadTokenizer({ vocabTxt });
+  } catch (error) {
+    throw new Error(`--vocab ${path}: ${(error as Error).message}`, { cause: error });
+  }
+  return vocabTxt;
+}
+
+/** The checkpoint's file. @throws where its models are not those that the run trains; its header alone is read */
+async function checkInit(init: string, settings: TrainConfig): Promise<string> {
+  const file = await findCheckpoint(init);
+  const { config } = readCheckpointHeader((await openWeightFile(file)).metadata, file);
+  if (config.preset !== settings.preset) throw new Error(`--init ${file}: has preset ${config.preset}, this run ${settings.preset}; give the same --preset`);
+  if (config.head !== settings.head) throw new Error(`--init ${file}: has ${config.head} projection heads, this run ${settings.head}; give the same --head`);
+  return file;
 }
 
 function useTower(settings: TrainConfig, tower: TextTowerConfig): void {

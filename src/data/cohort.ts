@@ -58,6 +58,8 @@ export interface OpenCohortOptions {
   labels?: string;
   /** Column names of the tables, where they are a hospital's own. */
   columns?: ColumnNames;
+  /** Takes every scan where there is neither a reports nor a labels CSV, for work that needs the scans alone. */
+  withoutTables?: boolean;
   /** Rad-ChestCT's abnormalities to our labels; default rad-chestct.labels.json. */
   labelMap?: LabelMap;
   /** Part of the patients that validation takes; default 0.15. */
@@ -69,7 +71,7 @@ const DEFAULT_VALIDATION_FRACTION = 0.15;
 const TEST_FRACTION = 0.15;
 
 /**
- * @throws `openCohort: …` where the folder has no scan, where no reports are found, where no scan has a report, or where a
+ * @throws `openCohort: …` where the folder has no scan, where neither reports nor labels are found (unless `withoutTables`), where no scan has a row, or where a
  * given CSV lacks columns. Scans without report, rows without scan and the like are counted and named in `problems`.
  */
 export async function openCohort(fs: FileSystem, options: OpenCohortOptions): Promise<Cohort> {
@@ -103,6 +105,8 @@ interface Tables {
   /** null: the cohort has no reports at all, and scans with labels are taken without. */
   reports: Map<string, ReportRow> | null;
   labels: Map<string, LabelRow>;
+  /** Neither reports nor labels: every scan is taken as it is. */
+  none: boolean;
   /** Of further tables that name scan and patient. */
   patients: Map<string, string>;
   metadata: Map<string, ScanMetadata>;
@@ -118,14 +122,17 @@ async function readTables(
   const others = await readFoundTables(fs, found, read, problems);
   const reportTables = options.reports ? [await readGiven(fs, options.reports, read)] : others.filter(isReportTable);
   const labelTables = options.labels ? [await readGiven(fs, options.labels, read)] : others.filter(isLabelTable);
-  if (reportTables.length === 0 && labelTables.length === 0) {
+  const none = reportTables.length === 0 && labelTables.length === 0;
+  if (none && !options.withoutTables) {
     throw new Error(
-      `openCohort: ${options.data}: no reports CSV is found below it (columns VolumeName and Findings_EN or Impressions_EN); give one with --reports`,
+      `openCohort: ${options.data}: neither a reports CSV (columns VolumeName and Findings_EN or Impressions_EN) nor a labels CSV is found below it; give them with --reports and --labels`,
     );
   }
-  if (labelTables.length === 0) problems.push('no labels CSV is found: AUROC cannot be computed; give one with --labels');
-  if (reportTables.length === 0) problems.push('no reports CSV is found: the scans can be evaluated, and trained on by the prompts of their labels only');
+  if (none) problems.push('neither a reports nor a labels CSV is found: the scans are taken as they are');
+  else if (labelTables.length === 0) problems.push('no labels CSV is found: AUROC cannot be computed; give one with --labels');
+  else if (reportTables.length === 0) problems.push('no reports CSV is found: the scans can be evaluated, and trained on by the prompts of their labels only');
   return {
+    none,
     reports: reportTables.length === 0 ? null : merge(reportTables.map((table) => readReports(table, problems))),
     labels: merge(labelTables.map((table) => readLabels(table, problems))),
     patients: merge(others.map(readPatients)),
@@ -161,7 +168,7 @@ function merge<T>(maps: Map<string, T>[]): Map<string, T> {
   return new Map(maps.flatMap((map) => [...map]));
 }
 
-function matchScans(files: CohortScanFile[], { reports, labels, patients, metadata }: Tables, problems: string[]): UnsplitScan[] {
+function matchScans(files: CohortScanFile[], { none, reports, labels, patients, metadata }: Tables, problems: string[]): UnsplitScan[] {
   const scans = new Map<string, UnsplitScan>();
   const withoutReport: string[] = [];
   const doubled: string[] = [];
@@ -169,7 +176,7 @@ function matchScans(files: CohortScanFile[], { reports, labels, patients, metada
     // Below a folder that a table names, all DICOM belongs to that scan.
     const { path, name } = file.folders?.find((folder) => (reports ?? labels).has(scanId(folder.name))) ?? file;
     const id = scanId(name);
-    const row = reports ? reports.get(id) : labels.has(id) && { text: '', patientId: null };
+    const row = reports ? reports.get(id) : (none || labels.has(id)) && { text: '', patientId: null };
     if (!row || (reports && row.text === '')) {
       withoutReport.push(id);
       continue;

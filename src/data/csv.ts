@@ -25,7 +25,7 @@ export function readCsv(content: Uint8Array | string, name: string, pick?: (colu
     };
     rows = parse(text, { ...(pick && { on_record: onRecord }), bom: true, skip_empty_lines: true, relax_quotes: true, delimiter: sniff(text) });
   } catch (cause) {
-    throw new Error(`readCsv: ${name}: ${(cause as Error).message}`, { cause });
+    throw new Error(`readCsv: ${name}: ${(cause as Error).message}; give a table in CSV with a header line, fields with the separator in them in quotes`, { cause });
   }
   const [header, ...body] = rows;
   if (!header) throw new Error(`readCsv: ${name}: the file is empty; its first line must name the columns`);

@@ -56,7 +56,7 @@ const pairsKernel = defineKernel({
  * Symmetric InfoNCE over unit rows (Radford et al. 2021; CT-CLIP, MODEL §1.2), as [1]: the mean cross-entropy of each image over
  * the texts and of each text over the images, halved and added, with logits e^logScale · x_i·y_j.
  *
- * `u` [I, C] and `v` [J, C] are not normalised; `logScale` [1]. Where a row has several matches, its target is uniform over them
+ * `u` [I, C] and `v` [J, C] are not normalised; `logScale` [1] or []. Where a row has several matches, its target is uniform over them
  * [O]; CT-CLIP knows one match a row, the diagonal. Gradients: u, v, logScale, computed with the loss. Saves the unit rows and
  * their gradients; holds all I · J pairs while it runs.
  *
@@ -93,7 +93,7 @@ export const infoNceLoss = defineOp('infoNceLoss', (u: Tensor, v: Tensor, logSca
   return record(loss, 'infoNceLoss', [u, v, logScale], saved, (dY, held, [needsU, needsV, needsScale]) => [
     needsU ? unitRowsBackward(held.x, held.rnormX, held.gX, held.scale, dY) : null,
     needsV ? unitRowsBackward(held.y, held.rnormY, held.gY, held.scale, dY) : null,
-    needsScale ? scalarProduct(held.sums, 1, dY) : null,
+    needsScale ? scalarProduct(held.sums, 1, dY, logScale.shape) : null,
   ]);
 });
 

@@ -47,7 +47,7 @@ const pairsKernel = defineKernel({
  * The sigmoid loss of SigLIP (Zhai et al. 2023; google-research/big_vision siglip.py), all pairs, as [1]:
  * L = (1/I) Σ_ij softplus(−z_ij ℓ_ij), ℓ_ij = e^logScale · x_i·y_j + bias, x = u/‖u‖, y = v/‖v‖, z = +1 where matched else −1.
  *
- * `u` [I, C] and `v` [J, C] are not normalised; `logScale` and `bias` [1]. Gradients: all four, by closed forms computed chunk
+ * `u` [I, C] and `v` [J, C] are not normalised; `logScale` and `bias` [1] or []. Gradients: all four, by closed forms computed chunk
  * of texts by chunk of texts together with the loss (the output is a scalar, so backward only scales them). Saves the unit rows
  * and their gradients; never holds more than I · chunkSize pairs.
  *
@@ -94,8 +94,8 @@ export const sigLipLoss = defineOp('sigLipLoss', (u: Tensor, v: Tensor, logScale
   return record(loss, 'sigLipLoss', [u, v, logScale, bias], saved, (dY, held, [needsU, needsV, needsScale, needsBias]) => [
     needsU ? unitRowsBackward(held.x, held.rnormX, held.gX!, held.scale, dY) : null,
     needsV ? unitRowsBackward(held.y, held.rnormY, held.gY!, held.scale, dY) : null,
-    needsScale ? scalarProduct(held.sums, 1, dY) : null,
-    needsBias ? scalarProduct(held.sums, 2, dY) : null,
+    needsScale ? scalarProduct(held.sums, 1, dY, logScale.shape) : null,
+    needsBias ? scalarProduct(held.sums, 2, dY, bias.shape) : null,
   ]);
 });
 
@@ -107,7 +107,8 @@ export function checkPairs(op: string, u: Tensor, v: Tensor, scalars: Record<str
   checkDType(u, op, 'u');
   checkDType(v, op, 'v');
   for (const [name, tensor] of Object.entries(scalars)) {
-    checkTensor(tensor, op, name, [1]);
+    // PyTorch's scalars have no axis.
+    if (tensor.shape.length > 0) checkTensor(tensor, op, name, [1]);
     checkDType(tensor, op, name);
   }
   return { images, texts: v.shape[0]!, columns };

@@ -3,7 +3,7 @@ import backwardSource from '../../../kernels/unit-rows.backward.wgsl';
 import forwardRowsSource from '../../../kernels/unit-rows.forward-rows.wgsl';
 import forwardSource from '../../../kernels/unit-rows.forward.wgsl';
 import scalarProductSource from '../../../kernels/scalar-product.wgsl';
-import { defineKernel } from '../../engine/index.ts';
+import { defineKernel, type Shape } from '../../engine/index.ts';
 import { runKernel } from '../op.ts';
 import type { Tensor } from '../tensor.ts';
 import { byRow, rowPlan, type RowPlan } from './row-plan.ts';
@@ -62,9 +62,9 @@ export function unitRowsBackward(y: Tensor, rnorm: Tensor, g: Tensor, logScale: 
   return dX;
 }
 
-/** x[index] · factor[0], as [1]. */
-export function scalarProduct(x: Tensor, index: number, factor: Tensor): Tensor {
-  const y = x.engine.empty([1]);
+/** x[index] · factor[0], as [1], or as the scalar [] whose gradient it is. */
+export function scalarProduct(x: Tensor, index: number, factor: Tensor, shape: Shape = [1]): Tensor {
+  const y = x.engine.empty(shape);
   runKernel(scalarProductKernel, { x, factor, y }, { index });
   return y;
 }

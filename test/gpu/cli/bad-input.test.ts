@@ -133,7 +133,15 @@ describe('the command line', () => {
     writeFileSync(at('foreign.safetensors'), encodeSafetensors({ weight: { dtype: 'F32', shape: [1], data: new Float32Array(1) } }));
     expectError(await run('predict', scan, '--checkpoint', 'foreign.safetensors'), /foreign\.safetensors: is no CT-Lite checkpoint/);
     expectError(await run('eval', '--data', 'one-bad', '--checkpoint', 'foreign.safetensors'), /foreign\.safetensors: is no CT-Lite checkpoint/);
-    expectError(await run('predict', scan, '--checkpoint', 'absent.safetensors'), /absent\.safetensors: there is no such checkpoint/);
+    expectError(await run('predict', scan, '--checkpoint', 'absent.safetensors'), /absent\.safetensors: there is no such run or checkpoint/);
+    expectError(await parse('predict', scan, '--checkpoint', 'one-bad'), /one-bad: the folder has no checkpoint\.safetensors/);
+    expectError(await run('predict', scan, '--checkpoint', 'notes.txt'), /notes\.txt: this is not a safetensors file/);
+    // Before a scan is read: neither an adapter nor a cohort is needed to say it.
+    expectError(await parse('train', '--data', 'one-bad', '--init', 'absent', '--out', 'none'), /absent: there is no such run or checkpoint/);
+    expectError(await parse('train', '--data', 'one-bad', '--init', 'run', '--preset', 'small', '--out', 'none'), /--init .*checkpoint\.safetensors: has preset tiny, this run small/);
+    expectError(await parse('train', '--data', 'one-bad', '--vocab', 'notes.txt', '--out', 'none'), /--vocab notes\.txt: .*a BERT vocabulary needs \[PAD\]/);
+    expectError(await parse('predict', scan, '--checkpoint', 'run', '--heat-map', 'heat.jpg'), /heat\.jpg: the picture is a PNG/);
+    expect(existsSync(at('none'))).toBe(false);
     mkdirSync(at('broken'));
     writeFileSync(at('broken', 'config.json'), readFileSync(at('run', 'config.json')));
     writeFileSync(at('broken', 'checkpoint.safetensors'), good.subarray(0, 1000));
@@ -150,6 +158,32 @@ describe('the command line', () => {
     const { code, err } = await run('train', '--resume', 'run', '--batch', '2', '--data', at('one-bad'), '--learning-rate', '1e-5');
     expect(code, err).toBe(0);
     expect(err).toContain('resuming after step 3 of 3');
+  }, limit);
+
+  it('a run goes on from another folder with the scans it began with', async () => {
+    mkdirSync(at('elsewhere', 'deep'), { recursive: true });
+    const from = (folder: string, ...args: string[]): Promise<Finished> => command.run(args, { cwd: at('elsewhere', ...folder.split('/')) });
+    const { code, err } = await from('deep', 'train', '--resume', join('..', '..', 'run'));
+    expect(code, err).toBe(0);
+    expect(err).toContain('cohort one-bad:');
+    const config = JSON.parse(readFileSync(at('run', 'config.json'), 'utf8')) as { source: { data: string }; startedIn: string };
+    expect(config.source.data).toBe('one-bad');
+    // Where they are in neither place the run is named, and what to change.
+    mkdirSync(at('moved'));
+    writeFileSync(at('moved', 'config.json'), JSON.stringify({ ...config, source: { data: 'gone' } }));
+    expectError(await from('deep', 'train', '--resume', join('..', '..', 'moved')), /moved: its scans gone are not in .*, where the run was started, or here; where they have moved, change "source" in .*moved.config\.json/);
+  }, limit);
+
+  it('scans without any table are prepared and embedded', async () => {
+    mkdirSync(at('bare'));
+    for (const name of ['scan03', 'scan04']) writeFileSync(at('bare', `${name}.nii.gz`), readFileSync(at('one-bad', `${name}.nii.gz`)));
+    const prepared = await parse('prepare', '--data', 'bare', '--out', 'bare-prepared');
+    expect(prepared.code, prepared.err).toBe(0);
+    expect(prepared.out).toContain('2 scans in bare-prepared');
+    const embedded = await run('embed', '--checkpoint', 'run', '--data', 'bare', '--out', 'bare-embedded');
+    expect(embedded.code, embedded.err).toBe(0);
+    expect(embedded.out).toContain('2 volumes and 36 texts');
+    expectError(await trainOn('bare', 'none'), /neither a reports CSV .* nor a labels CSV is found/);
   }, limit);
 
   it('flags that have no meaning together', async () => {

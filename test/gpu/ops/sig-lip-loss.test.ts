@@ -53,6 +53,21 @@ describe('sigLipLoss', () => {
     await expectContrastiveFixture('sig-lip-loss', ({ u, v, logScale, bias }, { imageIds, textIds }) => ops.sigLipLoss(u!, v!, logScale!, bias!, { imageIds, textIds }));
   });
 
+  it.each([['sigLipLoss', 8], ['infoNceLoss', 8]] as const)('%s takes scalars without an axis, as PyTorch has them, and gives their gradients so', async (op, channels) => {
+    const engine = await testEngine();
+    const results = [];
+    for (const shape of [[1], []]) {
+      const make = (value: number): Tensor => engine.tensor([value], shape, { requiresGrad: true });
+      const [u, v] = [1, 2].map((seed) => engine.tensor(Float32Array.from({ length: 3 * channels }, (_, at) => Math.sin(seed * at + seed)), [3, channels])) as [Tensor, Tensor];
+      const [scale, bias] = [make(1.5), make(-2)];
+      const loss = op === 'sigLipLoss' ? ops.sigLipLoss(u, v, scale, bias) : ops.infoNceLoss(u, v, scale);
+      await loss.backward();
+      expect(scale.grad!.shape).toEqual(shape);
+      results.push([await loss.item(), await scale.grad!.item(), bias.grad && (await bias.grad.item())]);
+    }
+    expect(results[1]).toEqual(results[0]);
+  });
+
   it('says what does not fit', async () => {
     const engine = await testEngine();
     engine.scope(() => {

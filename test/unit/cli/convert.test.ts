@@ -1,4 +1,4 @@
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -45,6 +45,11 @@ describe('ct-lite convert', () => {
     expect(evil.err).toContain('it names "posix.system"');
     const same = await run(fixture('training.pt'), '--out', fixture('training.pt'));
     expect(same.err).toMatch(/--out .*training\.pt: is the file that is read; choose another name/);
+    writeFileSync(join(folder, 'mine.safetensors'), 'mine');
+    const taken = await run(fixture('training.pt'), '--out', join(folder, 'mine.safetensors'));
+    expect([taken.code, taken.err]).toEqual([1, expect.stringContaining('mine.safetensors: a file of that name is there already; choose another, or remove it')]);
+    expect(readFileSync(join(folder, 'mine.safetensors'), 'utf8')).toBe('mine');
+    rmSync(join(folder, 'mine.safetensors'));
     expect(readdirSync(folder).filter((name) => name !== 'a.safetensors')).toEqual([]);
     expect(existsSync('evil-was-here')).toBe(false);
   });

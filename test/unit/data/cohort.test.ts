@@ -179,6 +179,16 @@ describe('any folder with CSV files by path', () => {
     expect(cohort.problems.join()).toContain('no labels CSV is found');
   });
 
+  it('takes scans alone where that is asked for', async () => {
+    const bare = memoryFiles({ 'bare/a.nii.gz': 'x', 'bare/train_2_a_1.nii.gz': 'x' });
+    const { scans: found, problems } = await openCohort(bare, { data: 'bare', seed: 1, withoutTables: true });
+    expect(found.map(({ id, patientId, report, labels: none }) => [id, patientId, report, none])).toEqual([['a', 'a', '', null], ['train_2_a_1', 'train_2', '', null]]);
+    expect(problems[0]).toBe('neither a reports nor a labels CSV is found: the scans are taken as they are');
+    // A table that is there still says which scans belong to the cohort.
+    const one = memoryFiles({ 'one/a.nii.gz': 'x', 'one/b.nii.gz': 'x', 'one/r.csv': csv('VolumeName,Findings_EN', 'a,text') });
+    expect((await openCohort(one, { data: 'one', seed: 1, withoutTables: true })).scans.map(({ id }) => id)).toEqual(['a']);
+  });
+
   it('trains on all where there are under six patients, and says so', async () => {
     const few = memoryFiles({ 'few/a.nii.gz': 'x', 'few/b.zip': 'x', 'few/r.csv': csv('VolumeName,Findings_EN', 'a,one', 'b,two') });
     const cohort = await openCohort(few, { data: 'few', seed: 1 });
@@ -190,7 +200,7 @@ describe('any folder with CSV files by path', () => {
   const errors: [string, () => Promise<unknown>, string][] = [
     ['a missing folder', () => openCohort(memoryFiles({}), { data: 'nowhere', seed: 1 }), 'openCohort: nowhere: the folder is missing'],
     ['a folder without scans', () => openCohort(memoryFiles({ 'x/readme.txt': '' }), { data: 'x', seed: 1 }), 'openCohort: x: no scan is found'],
-    ['no reports anywhere', () => openCohort(memoryFiles(scans), { data: 'scans', seed: 1 }), 'no reports CSV is found below it'],
+    ['no reports anywhere', () => openCohort(memoryFiles(scans), { data: 'scans', seed: 1 }), 'neither a reports CSV (columns VolumeName and Findings_EN or Impressions_EN) nor a labels CSV is found below it; give them with --reports and --labels'],
     ['a missing CSV', () => open({ 'tables/l.csv': labels }), 'openCohort: tables/r.csv: the file is missing'],
     ['an empty CSV', () => open({ ...base, 'tables/r.csv': '' }), 'readCsv: r.csv: the file is empty'],
     ['a CSV without a scan column', () => open({ ...base, 'tables/r.csv': csv('Nr,Findings_EN', '1,x') }), `a column for the scan is needed (VolumeName or Volume or FileName or File or Scan or AccessionNo or NoteAcc_DEID or VolumeAcc_DEID), found 'Nr', 'Findings_EN'`],
