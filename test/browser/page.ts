@@ -55,6 +55,8 @@ export interface VisitOptions {
 export async function visit({ url, browser }: Site, { context, prepare, colorScheme = 'light', viewport = { width: 1280, height: 800 } }: VisitOptions = {}): Promise<Visit> {
   const own = context ?? (await browser.newContext({ viewport, colorScheme, locale: 'en-GB', acceptDownloads: true }));
   const page = await own.newPage();
+  // A software renderer holds the page up while it takes in a large volume.
+  page.setDefaultTimeout(120_000);
   const offences: string[] = [];
   page.on('request', (request) => {
     if (!request.url().startsWith(url) && !/^(data|blob):/.test(request.url())) offences.push(`request to ${request.url()}`);
