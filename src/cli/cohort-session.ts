@@ -105,7 +105,7 @@ export function decodeJob({ id, path, part, metadata }: CohortScan): Pick<Decode
 export function openVolumeStore(pool: DecodePool, preset: PresetName): VolumeStore {
   const { grid, antialias } = presets[preset];
   const decode = async (scan: CohortScan): Promise<Float32Array> => (await pool.decode({ ...decodeJob(scan), grid, antialias })).values;
-  return new VolumeStore(decode, grid.shape, volumeCacheBytes);
+  return new VolumeStore(decode, grid.shape, volumeCacheBytes, (values, quality, { id }) => pool.compress({ name: id, values, shape: grid.shape, quality }));
 }
 
 async function readAll(scans: readonly CohortScan[], volumes: VolumeStore, pool: DecodePool, note: (text: string) => void, signal?: AbortSignal): Promise<SkippedScan[]> {
