@@ -36,6 +36,7 @@ export interface StepProfilerOptions {
 export class StepProfiler implements Tracer {
   private readonly options: Required<StepProfilerOptions>;
   private recorder: SpanRecorder | null = null;
+  private warmUp: number | null = null;
   private seen = 0;
   private finished = false;
   private uploaded = 0;
@@ -57,7 +58,8 @@ export class StepProfiler implements Tracer {
   /** `left`: steps that the run still has, this one included. */
   stepBegins(left: number): void {
     const { engine, warmUp } = this.options;
-    if (this.finished || this.recorder || this.seen++ < Math.min(warmUp, left - 1)) return;
+    this.warmUp ??= Math.min(warmUp, left - 1);
+    if (this.finished || this.recorder || this.seen++ < this.warmUp) return;
     engine.device.startProfile();
     this.recorder = new SpanRecorder();
     this.uploaded = engine.device.uploadedBytes;

@@ -87,10 +87,10 @@ export function chromeTrace({ spans, dispatches, adapter, notes }: TraceContent)
   const origin = Math.min(...spans.map(({ begin }) => begin), ...dispatches.slice(0, 1).map(({ begin }) => begin));
   const names: TraceEvent[] = [name('process_name', CPU, 0, 'CPU'), name('process_name', GPU, 0, `GPU: ${adapter}`)];
   const events: TraceEvent[] = [];
-  const add = (pid: number, process: readonly Span[], cat: string): void => {
+  const add = (pid: number, all: readonly Span[], cat: string): void => {
     let tid = 0;
-    for (const track of new Set(process.map(({ track }) => track))) {
-      lanes(process.filter((span) => span.track === track)).forEach((lane, index) => {
+    for (const track of new Set(all.map(({ track }) => track))) {
+      lanes(all.filter((span) => span.track === track)).forEach((lane, index) => {
         names.push(name('thread_name', pid, ++tid, index ? `${track} (${index + 1})` : track));
         for (const { name, begin, end, args } of lane) events.push({ name, cat, ph: 'X', pid, tid, ts: micros(begin - origin), dur: micros(end - begin), ...(args && { args }) });
       });

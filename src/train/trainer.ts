@@ -123,7 +123,7 @@ export async function train(engine: Engine, state: RunState, cohort: Cohort, hos
     };
     let next = load(state.position.step);
     for (let step = state.position.step; step < steps; step++) {
-      host.profiler?.stepBegins(steps - step);
+      host.profiler?.stepBegins(totalSteps(config) - globalStepOf(state));
       const started = performance.now();
       const input = await trace.span('wait for input', () => next);
       if (step + 1 < steps) next = load(step + 1);
