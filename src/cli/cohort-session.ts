@@ -119,7 +119,7 @@ export function openVolumeStore(pool: DecodePool, { grid, antialias }: VolumeInp
     onDecoded?.(scan, decoded);
     return decoded.values;
   };
-  return new VolumeStore(decode, grid.shape, volumeCacheBytes);
+  return new VolumeStore(decode, grid.shape, volumeCacheBytes, (values, quality, { id }) => pool.compress({ name: id, values, shape: grid.shape, quality }));
 }
 
 async function readAll(scans: readonly CohortScan[], volumes: VolumeStore, pool: DecodePool, note: (text: string) => void, signal?: AbortSignal): Promise<SkippedScan[]> {

@@ -16,6 +16,7 @@ import { locatePaths } from './resume-paths.ts';
 import { findCheckpoint, readRunConfig, removeLeftovers, writeRunConfig, writeRunReport, type RunConfig } from './run-folder.ts';
 import { print, say } from './terminal.ts';
 import { describeTeacher, openTargets } from './teacher.ts';
+import { profileSteps, requireTimestamps } from './train-profile.ts';
 import { packageVersion } from './versions.ts';
 import { openWeightFile } from './weight-files.ts';
 
@@ -47,6 +48,8 @@ export interface TrainFlags {
   quality?: number;
   learningRate?: number;
   adapter?: string;
+  /** A file, or true for the default one. */
+  profile?: string | true;
   patients: number;
   validationPatients: number;
 }
@@ -68,7 +71,7 @@ export function trainCommand(): Command {
     .option('--init <checkpoint>', 'start from the models of a checkpoint (a file or a run folder)')
     .option('--teacher <file>', 'distil CT-CLIP (.pt or .safetensors) in place of the teacher stage; its targets are made once and kept')
     .option('--targets <folder>', 'where the targets of --teacher are kept, for runs to share; default targets/ in the run folder')
-    .option('--resume <run>', 'go on with an interrupted run in its own folder. Its settings hold: --learning-rate and --adapter may differ, any other flag that does is refused')
+    .option('--resume <run>', 'go on with an interrupted run in its own folder. Its settings hold: --learning-rate, --adapter and --profile may differ, any other flag that does is refused')
     .option('--out <folder>', 'run folder; default runs/ and the time')
     .option('--seed <n>', 'the same seed on the same adapter gives the same run', wholeNumber(0, 0x7fffffff), 0)
     .option('--steps <n>', 'optimiser steps over all stages, shared out at the start of the run', wholeNumber(1))
@@ -77,6 +80,7 @@ export function trainCommand(): Command {
     .option('--quality <n>', 'JPEG quality of evaluation', wholeNumber(1, 100))
     .option('--learning-rate <x>', 'peak learning rate of every stage', positiveNumber)
     .option('--adapter <name>', 'swiftshader, lavapipe, or a part of the adapter\'s name')
+    .option('--profile [file]', 'trace of five steps, after two of warm-up, for ui.perfetto.dev or chrome://tracing, and the dearest kernels; default trace.json in the run folder')
     .option('--patients <n>', 'phantom cohort: training patients', wholeNumber(1), 140)
     .option('--validation-patients <n>', 'phantom cohort: test patients', wholeNumber(0), 60)
     .action(runTrain);
@@ -97,6 +101,7 @@ async function runTrain(flags: TrainFlags, command: Command): Promise<void> {
   if (flags.resume) refuseContradictions(flags, given, config, folder);
   const opened = await openNodeEngine(flags.adapter);
   say(opened.line);
+  if (flags.profile) requireTimestamps(opened);
   const session = await openCohort(config, flags, signal);
   try {
     const state = await openState(opened, config, flags, session);
@@ -107,7 +112,7 @@ async function runTrain(flags: TrainFlags, command: Command): Promise<void> {
     if (flags.resume) await removeLeftovers(folder);
     const { teacher } = state.config;
     const targets = teacher && config.teacher ? await openTargets({ engine: opened.engine, source: config.teacher, teacher, session, signal, note: say }) : undefined;
-    await runStages(opened, state, session, folder, signal, targets);
+    await runStages(opened, state, session, folder, signal, targets, flags.profile === true ? join(folder, 'trace.json') : flags.profile);
     await finish(opened, state, session, folder, config, started);
   } catch (error) {
     throw withWayOn(error, folder);
@@ -274,17 +279,20 @@ async function openTextCache(state: RunState, folder: string): Promise<void> {
   if (state.textCache.size) say(`${state.textCache.size} texts that the tower has read are in ${folder}`);
 }
 
-async function runStages({ engine }: OpenedEngine, state: RunState, { cohort, volumes }: CohortSession, folder: string, signal: AbortSignal, targets: TeacherTargets | undefined): Promise<void> {
+async function runStages(opened: OpenedEngine, state: RunState, session: CohortSession, folder: string, signal: AbortSignal, targets: TeacherTargets | undefined, traceFile: string | undefined): Promise<void> {
+  const { cohort, volumes } = session;
   const progress = createProgress({ title: 'training', total: totalSteps(state.config), start: globalStepOf(state) });
   signal.addEventListener('abort', () => progress.note('stopping after this step (Ctrl-C again ends at once)'));
+  const profiler = traceFile === undefined ? undefined : profileSteps(opened, session, traceFile, (text) => progress.note(text));
   try {
-    const outcome = await train(engine, state, cohort, {
-      files: nodeFiles, folder, volumes, ...(targets && { targets }),
+    const outcome = await train(opened.engine, state, cohort, {
+      files: nodeFiles, folder, volumes, ...(targets && { targets }), ...(profiler && { profiler }),
       onStep: ({ globalStep, stage, step, losses, volumesPerSecond, gpuBytes }) =>
         progress.update(globalStep, { stage: `${stage} ${step}/${state.config.stages[stage]!.steps}`, loss: losses.loss!, volumesPerSecond, gpuBytes }),
       onNote: (text) => progress.note(text),
       stopRequested: () => signal.aborted,
     });
+    await profiler?.end();
     if (outcome === 'interrupted') throw new Interrupted(`interrupted; go on with: node train.js --resume ${folder}`);
   } finally {
     progress.stop();

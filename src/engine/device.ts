@@ -3,7 +3,7 @@ import { check, DeviceLostError, EngineError, OutOfMemoryError } from './errors.
 import { packParams, type Kernel, type Params } from './kernel.ts';
 import { BINDING_ALIGNMENT, checkLimits } from './limits.ts';
 import { PipelineCache, type CompiledKernel } from './pipelines.ts';
-import { Profiler, type KernelTime } from './profile.ts';
+import { Profiler, type DeviceProfile, type KernelTime } from './profile.ts';
 
 export interface DeviceOptions {
   /** Most bytes of GPU buffers, lent and held for reuse together. Default: no limit but the adapter's. */
@@ -22,6 +22,8 @@ export interface BufferView {
 }
 
 const dispatchesPerBatch = 128;
+/** Of the first batch for a GPU that has nothing left to do: it then works while the next one is recorded. */
+const dispatchesToStart = 16;
 const uniformAlignment = BINDING_ALIGNMENT;
 /** Where a view that a kernel binds may start. In bytes. */
 export const storageAlignment = BINDING_ALIGNMENT;
@@ -52,6 +54,8 @@ export class Device {
   private encoder: GPUCommandEncoder | null = null;
   private pass: GPUComputePassEncoder | null = null;
   private dispatches = 0;
+  /** All that was submitted is done. */
+  private drained = true;
   private batch = 0;
   private opsInBatch = new Set<string>();
   private failures = new Set<Promise<EngineError | null>>();
@@ -144,7 +148,9 @@ export class Device {
       this.endPass();
       this.openEncoder().copyBufferToBuffer(view.buffer.gpu, view.offset, staging, 0, bytes);
       this.flush();
+      const { batch } = this;
       await staging.mapAsync(1 /* GPUMapMode.READ */);
+      this.drained = batch === this.batch;
       await this.checkErrors();
       return staging.getMappedRange().slice(0, view.bytes);
     } catch (cause) {
@@ -198,7 +204,7 @@ export class Device {
     this.opsInBatch.add(this.currentOp);
     this.dispatches++;
     if (this.profiler) this.endPass();
-    if (this.dispatches === dispatchesPerBatch || this.debug || this.profiler?.full) this.flush();
+    if (this.dispatches >= (this.drained ? dispatchesToStart : dispatchesPerBatch) || this.debug || this.profiler?.full) this.flush();
   }
 
   private layOut(kernel: Kernel, workgroups: number): [number, number] {
@@ -239,7 +245,7 @@ export class Device {
   private openPass(label: string): GPUComputePassEncoder {
     if (!this.pass) {
       const encoder = this.openEncoder();
-      this.pass = encoder.beginComputePass(this.profiler ? { label, timestampWrites: this.profiler.timestampWrites(label) } : { label: `batch ${this.batch}` });
+      this.pass = encoder.beginComputePass(this.profiler ? { label, timestampWrites: this.profiler.timestampWrites({ kernel: label, op: this.currentOp, batch: this.batch }) } : { label: `batch ${this.batch}` });
     }
     return this.pass;
   }
@@ -257,6 +263,7 @@ export class Device {
     const { queue } = this.gpu;
     if (this.dispatches) queue.writeBuffer(this.uniforms, 0, this.uniformBytes, 0, this.dispatches * uniformAlignment);
     queue.submit([this.encoder.finish()]);
+    this.drained = false;
     profiled?.submitted();
     this.watchScope([...this.opsInBatch].join(', ') || 'copy', this.gpu.popErrorScope());
     this.encoder = null;
@@ -278,23 +285,44 @@ export class Device {
   /** Waits until the GPU has done everything recorded so far; throws what it reported. */
   async sync(): Promise<void> {
     this.flush();
+    const { batch } = this;
     await this.gpu.queue.onSubmittedWorkDone();
+    this.drained = batch === this.batch;
     await this.checkErrors();
+  }
+
+  get canProfile(): boolean {
+    return this.gpu.features.has('timestamp-query');
+  }
+
+  /** Puts a timestamp around every dispatch from now on. Throws where the device lacks `timestamp-query`, or is profiled already. */
+  startProfile(): void {
+    check(this.canProfile, 'profile', () => 'this adapter does not offer "timestamp-query"');
+    check(!this.profiler, 'profile', () => 'the device is profiled already; stop that first');
+    this.flush();
+    this.profiler = new Profiler(this.gpu);
+  }
+
+  /** Ends what `startProfile` began, waits for the GPU and gives the time of each dispatch. */
+  async stopProfile(): Promise<DeviceProfile> {
+    const { profiler } = this;
+    check(profiler !== null, 'profile', () => 'the device is not profiled; start that first');
+    this.flush();
+    this.profiler = null;
+    await this.sync();
+    return profiler!.finish();
   }
 
   /** Runs `work` with a timestamp around every dispatch and returns the time of each kernel. Needs `timestamp-query`. */
   async profile(work: () => Promise<void> | void): Promise<KernelTime[]> {
-    check(this.gpu.features.has('timestamp-query'), 'profile', () => 'this adapter does not offer "timestamp-query"');
-    this.flush();
-    const profiler = (this.profiler = new Profiler(this.gpu));
+    this.startProfile();
     try {
       await work();
-      await this.sync();
-    } finally {
-      this.flush();
-      this.profiler = null;
+    } catch (error) {
+      await this.stopProfile();
+      throw error;
     }
-    return profiler.finish();
+    return (await this.stopProfile()).kernels;
   }
 
   /** Destroys the device and every buffer. Whatever is still recorded is dropped. */

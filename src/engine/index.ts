@@ -3,5 +3,5 @@ export { Device, storageAlignment, type BufferView, type DeviceOptions } from '.
 export { byteLength, bytesPerElement, type DType } from './dtype.ts';
 export { check, DeviceLostError, EngineError, OutOfMemoryError } from './errors.ts';
 export { allKernels, defineKernel, type AxisLayout, type Kernel, type KernelSpec, type Params, type ParamType, type SplitAxis } from './kernel.ts';
-export type { KernelTime } from './profile.ts';
+export type { DeviceProfile, DispatchTime, KernelTime } from './profile.ts';
 export { broadcastShapes, checkShape, formatShape, normalizeAxis, sameShape, sizeOf, stridesOf, type Shape } from './shape.ts';

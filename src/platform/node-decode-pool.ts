@@ -1,14 +1,14 @@
 /**
- * A pool of threads that decode scans ahead of need, so that the GPU does not wait for gunzip, resampling and JPEG.
- * Where the worker's file is not there (tests run from source), scans are decoded in this thread, one after another.
+ * A pool of threads that decode and compress scans ahead of need, so that neither the GPU nor the thread that feeds it waits for
+ * gunzip, resampling and JPEG. Where the worker's file is not there (tests run from source), this thread does it, job by job.
  */
 import { existsSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { Worker } from 'node:worker_threads';
 import type { DecodedScan } from '../data/index.ts';
-import { decodeFile, jobName } from './node-decode-file.ts';
-import type { DecodeJob, DecodeReply, DecodeRequest } from './node-decode-file.ts';
+import { isDecodeJob, jobName, runPoolJob } from './node-decode-file.ts';
+import type { CompressJob, DecodeJob, DecodeReply, DecodeRequest, PoolJob, PoolResult } from './node-decode-file.ts';
 import { initNodeCodecs } from './node-dicom-codecs.ts';
 
 export interface DecodePoolOptions {
@@ -23,11 +23,25 @@ export type DecodeOutcome<Job extends DecodeJob = DecodeJob> =
   | { job: Job; scan: DecodedScan; error: null }
   | { job: Job; scan: null; error: Error };
 
+/** A job that is done, for traces. `begin` and `end` in ms of `performance.now()`, as the thread that asked saw them. */
+export interface JobTime {
+  kind: 'decode' | 'JPEG';
+  name: string;
+  /** 1, 2, …; 0 for this thread. */
+  thread: number;
+  begin: number;
+  end: number;
+}
+
 export interface DecodePool {
   /** Threads in use; 0 where scans are decoded in this thread. */
   readonly workers: number;
   /** Rejects with the scan's name in the message. */
   decode(job: DecodeJob): Promise<DecodedScan>;
+  /** Grey levels of a volume after JPEG. */
+  compress(job: CompressJob): Promise<Uint8Array<ArrayBuffer>>;
+  /** Called after each job, where set. */
+  onJob: ((time: JobTime) => void) | null;
   /**
    * Outcomes in the order of the jobs. At most `lookAhead` jobs (default twice the threads) are begun and not yet taken, which
    * bounds the memory; leaving the loop early leaves nothing behind but those.
@@ -38,23 +52,30 @@ export interface DecodePool {
 }
 
 interface Waiting {
-  job: DecodeJob;
-  resolve: (scan: DecodedScan) => void;
+  job: PoolJob;
+  begin: number;
+  resolve: (result: DecodedScan | Uint8Array<ArrayBuffer>) => void;
   reject: (error: Error) => void;
 }
+
+type JobWatch = (job: PoolJob, thread: number, begin: number) => void;
 
 const WORKER_LOCATIONS = ['./decode-worker.js', '../decode-worker.js'];
 
 export function openDecodePool(options: DecodePoolOptions = {}): DecodePool {
   const workerFile = options.workerFile ?? findWorkerFile();
   const count = workerFile && existsSync(workerFile) ? (options.workers ?? Math.max(1, availableParallelism() - 1)) : 0;
-  const backend = count > 0 ? new WorkerThreads(workerFile!, count) : new InThisThread();
-  return {
+  const timed: JobWatch = (job, thread, begin) => pool.onJob?.({ kind: isDecodeJob(job) ? 'decode' : 'JPEG', name: jobName(job), thread, begin, end: performance.now() });
+  const backend = count > 0 ? new WorkerThreads(workerFile!, count, timed) : new InThisThread(timed);
+  const pool: DecodePool = {
     workers: count,
-    decode: (job) => backend.decode(job),
+    onJob: null,
+    decode: (job) => backend.run(job),
+    compress: (job) => backend.run(job),
     stream: (jobs, lookAhead = Math.max(1, 2 * count)) => streamInOrder(backend, jobs, lookAhead),
     close: () => backend.close(),
   };
+  return pool;
 }
 
 function findWorkerFile(): string | undefined {
@@ -62,7 +83,7 @@ function findWorkerFile(): string | undefined {
 }
 
 async function* streamInOrder<Job extends DecodeJob>(
-  backend: { decode(job: DecodeJob): Promise<DecodedScan> },
+  backend: { run(job: DecodeJob): Promise<DecodedScan> },
   jobs: Iterable<Job>,
   lookAhead: number,
 ): AsyncGenerator<DecodeOutcome<Job>, void, undefined> {
@@ -73,7 +94,7 @@ async function* streamInOrder<Job extends DecodeJob>(
     if (next.done) return;
     const job = next.value;
     begun.push(
-      backend.decode(job).then(
+      backend.run(job).then(
         (scan) => ({ job, scan, error: null }),
         (error: Error) => ({ job, scan: null, error }),
       ),
@@ -91,15 +112,18 @@ async function* streamInOrder<Job extends DecodeJob>(
 class InThisThread {
   private last: Promise<unknown> = Promise.resolve();
   private closed = false;
+  private readonly timed: JobWatch;
 
-  constructor() {
+  constructor(timed: JobWatch) {
+    this.timed = timed;
     initNodeCodecs();
   }
 
-  decode(job: DecodeJob): Promise<DecodedScan> {
+  run<Job extends PoolJob>(job: Job): Promise<PoolResult<Job>> {
     const result = this.last.then(() => {
       if (this.closed) throw closedError(job);
-      return decodeFile(job);
+      const begin = performance.now();
+      return runPoolJob(job).finally(() => this.timed(job, 0, begin));
     });
     this.last = result.catch(() => undefined);
     return result;
@@ -114,21 +138,24 @@ class InThisThread {
 class WorkerThreads {
   private readonly workerFile: string;
   private readonly count: number;
+  private readonly timed: JobWatch;
+  private readonly numbers = new Map<Worker, number>();
   private readonly idle: Worker[] = [];
   private readonly busy = new Map<Worker, Waiting>();
   private readonly queue: Waiting[] = [];
   private closed = false;
   private requests = 0;
 
-  constructor(workerFile: string, count: number) {
+  constructor(workerFile: string, count: number, timed: JobWatch) {
     this.workerFile = workerFile;
     this.count = count;
+    this.timed = timed;
   }
 
-  decode(job: DecodeJob): Promise<DecodedScan> {
+  run<Job extends PoolJob>(job: Job): Promise<PoolResult<Job>> {
     return new Promise((resolve, reject) => {
       if (this.closed) return reject(closedError(job));
-      this.queue.push({ job, resolve, reject });
+      this.queue.push({ job, begin: 0, resolve: resolve as Waiting['resolve'], reject });
       this.assign();
     });
   }
@@ -147,6 +174,7 @@ class WorkerThreads {
       const worker = this.idle.pop() ?? (this.busy.size < this.count ? this.start() : undefined);
       if (!worker) return;
       const waiting = this.queue.shift()!;
+      waiting.begin = performance.now();
       this.busy.set(worker, waiting);
       // Only a thread at work keeps the process alive, so that a forgotten close() does not hang the command line.
       worker.ref();
@@ -156,6 +184,7 @@ class WorkerThreads {
 
   private start(): Worker {
     const worker = new Worker(this.workerFile);
+    this.numbers.set(worker, this.numbers.size + 1);
     worker.on('message', (reply: DecodeReply) => this.finish(worker, reply));
     worker.on('error', (error) => this.lose(worker, error.message));
     worker.on('exit', (code) => this.lose(worker, `it ended with code ${code}`));
@@ -168,8 +197,9 @@ class WorkerThreads {
     this.busy.delete(worker);
     worker.unref();
     this.idle.push(worker);
+    this.timed(waiting.job, this.numbers.get(worker)!, waiting.begin);
     if ('error' in reply) waiting.reject(new Error(reply.error));
-    else waiting.resolve(reply.scan);
+    else waiting.resolve(reply.result);
     this.assign();
   }
 
@@ -184,6 +214,6 @@ class WorkerThreads {
   }
 }
 
-function closedError(job: DecodeJob): Error {
+function closedError(job: PoolJob): Error {
   return new Error(`decodeScan: ${jobName(job)}: the decoding pool is closed`);
 }

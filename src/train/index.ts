@@ -20,4 +20,5 @@ export { TextCache, type TextCacheFolder } from './text-cache.ts';
 export { findTextTower, openTextTower, type TextTower } from './text-tower.ts';
 export { CHECKPOINT_FILE, DivergedError, globalStepOf, METRICS_FILE, parseMetrics, train, type MetricsRecord, type StepRecord, type TrainerHost, type TrainingOutcome, type ValidationRecord } from './trainer.ts';
 export { uploadVolumes, type VolumeValues } from './upload-volumes.ts';
+export { profileSummary, StepProfiler, type StepProfile } from './step-profile.ts';
 export { VolumeStore } from './volumes.ts';

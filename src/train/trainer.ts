@@ -5,8 +5,10 @@ import { STAGES, totalSteps, type StageName } from './config.ts';
 import { endStage, encodeCheckpoint, prepareStage, type RunState } from './run-state.ts';
 import { loadStep, type StepInput } from './step-input.ts';
 import { runStep, type StepResult } from './steps.ts';
+import type { StepProfiler } from './step-profile.ts';
 import type { TeacherTargets } from './teacher-targets.ts';
 import { sentenceFrequencies } from './texts.ts';
+import { noTrace } from './trace.ts';
 import { measureDistillation, validateAuroc, type DistillationMeasure } from './validate.ts';
 import type { VolumeStore } from './volumes.ts';
 
@@ -54,6 +56,8 @@ export interface TrainerHost {
   onStep: (record: StepRecord, total: number) => void;
   onValidation?: (record: ValidationRecord) => void;
   onNote: (text: string) => void;
+  /** Profiles some steps; its caller ends it where the run ends before. */
+  profiler?: StepProfiler;
   /** True once the user asked to stop: the step in progress is finished and saved. */
   stopRequested: () => boolean;
 }
@@ -81,6 +85,7 @@ export async function train(engine: Engine, state: RunState, cohort: Cohort, hos
   const validationScans = cohort.splitTooSmall ? trainScans : cohort.scans.filter(({ split }) => split === 'validation');
   const source = { scans: trainScans, frequencies: sentenceFrequencies(trainScans), volumes: host.volumes, ...(host.targets && { targets: host.targets }) };
   const metrics = new MetricsLog(host);
+  const trace = host.profiler ?? noTrace;
   if (config.teacher && !host.targets) throw new Error('train: the run distils a foreign teacher, and its targets were not given');
   if (!trainScans.length) throw new Error('train: the cohort has no training scans; give more scans, or mend those that were skipped');
   await metrics.rewindTo(globalStepOf(state), state.position.stage);
@@ -112,16 +117,17 @@ export async function train(engine: Engine, state: RunState, cohort: Cohort, hos
     };
     if (state.position.step === 0) await distillation();
     const load = (step: number): Promise<StepInput> => {
-      const input = loadStep(config, stage, step, source, state.teacher !== null);
+      const input = trace.span(`input of step ${step + 1}`, () => loadStep(config, stage, step, source, state.teacher !== null), 'input');
       input.catch(() => {}); // awaited at its step; until then a failure must not count as unhandled
       return input;
     };
     let next = load(state.position.step);
     for (let step = state.position.step; step < steps; step++) {
+      host.profiler?.stepBegins(totalSteps(config) - globalStepOf(state));
       const started = performance.now();
-      const input = await next;
+      const input = await trace.span('wait for input', () => next);
       if (step + 1 < steps) next = load(step + 1);
-      const result = await runStep(engine, state, stage, step, input);
+      const result = await runStep(engine, state, stage, step, input, trace);
       const globalStep = globalStepOf(state) + 1;
       checkFinite(result, globalStep, stage, saved);
       state.position = { stage, step: step + 1 };
@@ -129,19 +135,21 @@ export async function train(engine: Engine, state: RunState, cohort: Cohort, hos
       const record: StepRecord = {
         kind: 'step', globalStep, stage, step: step + 1, ...result, seconds, volumesPerSecond: input.batch / seconds, gpuBytes: engine.memory.peakBytes,
       };
-      await metrics.append(record);
+      await trace.span('metrics', () => metrics.append(record));
+      host.profiler?.stepEnds(started);
       host.onStep(record, totalSteps(config));
 
       const last = step + 1 === steps;
       const due = last || (step + 1) % config.validateEvery === 0;
       if (due && stage !== 'fast' && validationScans.some(({ labels }) => labels)) {
-        const validation: ValidationRecord = { kind: 'validation', globalStep, stage, meanAuroc: await validateAuroc(engine, state, stage, validationScans, host.volumes) };
+        const validation: ValidationRecord = { kind: 'validation', globalStep, stage, meanAuroc: await trace.span('validation', () => validateAuroc(engine, state, stage, validationScans, host.volumes)) };
         await metrics.append(validation);
         host.onNote(`validation after step ${globalStep} (${stage === 'teacher' ? 'teacher, uncompressed' : `student, JPEG ${config.quality}`}): mean AUROC ${validation.meanAuroc?.toFixed(3) ?? 'not measurable'} on ${validationScans.length} scans`);
         host.onValidation?.(validation);
       }
-      if (last) await distillation();
-      if (host.stopRequested() || last || (step + 1) % config.checkpointEvery === 0) await save();
+      if (last) await trace.span('validation', distillation);
+      if (host.stopRequested() || last || (step + 1) % config.checkpointEvery === 0) await trace.span('checkpoint', save);
+      await host.profiler?.afterStep();
       if (host.stopRequested()) {
         host.onNote(`stopped after step ${globalStep}; saved ${saved}`);
         return 'interrupted';

@@ -5,6 +5,7 @@ import { backwardThroughCache, type ChunkedSide } from './gradient-cache.ts';
 import type { RunState } from './run-state.ts';
 import { contrast, encodeVolumes, readTexts, trainedModel, type ReadTexts, type StageLosses, type StepVolumes } from './stage-losses.ts';
 import type { StepInput } from './step-input.ts';
+import type { Tracer } from './trace.ts';
 
 /** Texts encoded at once: they are small beside volumes. */
 const TEXTS_AT_ONCE = 32;
@@ -13,16 +14,16 @@ const TEXTS_AT_ONCE = 32;
  * Losses over all parts, and their gradients added to the parameters: SigLIP by gradient caching, FAST, a mean over volumes, by
  * accumulation. Equal to the whole batch's to f32 rounding.
  */
-export async function virtualBatchLosses(engine: Engine, state: RunState, stage: StageName, { batch, parts, texts }: StepInput): Promise<StageLosses> {
+export async function virtualBatchLosses(engine: Engine, state: RunState, stage: StageName, { batch, parts, texts }: StepInput, trace: Tracer): Promise<StageLosses> {
   const terms = new BatchTerms(engine);
   if (stage === 'fast') {
     for (const part of parts) {
-      const volumes = await part.load();
-      await engine.scope(async () => {
+      const volumes = await trace.span('wait for input', () => part.load());
+      await trace.span('forward and backward', () => engine.scope(async () => {
         const { distilled } = encodeVolumes(engine, state, stage, volumes);
         terms.add(distilled!, volumes.size / batch);
         await ops.mul(distilled!.fast!, volumes.size / batch).backward();
-      });
+      }));
     }
     const losses = terms.mean();
     return { losses: { loss: losses.fast!, ...losses }, recenter: () => {} };
@@ -31,7 +32,7 @@ export async function virtualBatchLosses(engine: Engine, state: RunState, stage:
   const model = trainedModel(state, stage);
   const images: ChunkedSide<StepVolumes> = {
     chunks: parts.length,
-    load: (index) => parts[index]!.load(),
+    load: (index) => trace.span('wait for input', () => parts[index]!.load()),
     encode: (volumes, withTape) => {
       const { output, distilled } = encodeVolumes(engine, state, stage, volumes, { distil: withTape });
       if (distilled) terms.add(distilled, volumes.size / batch);
@@ -47,11 +48,11 @@ export async function virtualBatchLosses(engine: Engine, state: RunState, stage:
     encode: (read) => ({ embeddings: model.encodeText(read) }),
   };
   let recenter: StageLosses['recenter'] = () => {};
-  const { loss: sigLip } = await backwardThroughCache(engine, [images, sentences] as ChunkedSide[], ([u, v]) => {
+  const { loss: sigLip } = await trace.span('forward and backward', () => backwardThroughCache(engine, [images, sentences] as ChunkedSide[], ([u, v]) => {
     const made = contrast(state, stage, u!, v!, texts!.matches);
     recenter = made.recenter;
     return made.loss;
-  });
+  }));
   if (stage === 'teacher') return { losses: { loss: sigLip }, recenter };
   const distilled = terms.mean();
   const loss = distilled.fast ? noGrad(() => ops.add(ops.reshape(sigLip, [1]), ops.mul(distilled.fast!, state.config.fastWeight))) : sigLip;

@@ -4,7 +4,7 @@ import { allLabelPrompts, buildVocabulary, initJpegCodec, LABELS, loadTokenizer,
 import { presets, type EncoderConfig } from '../../../src/model/index.ts';
 import { nodeJpegWasm } from '../../../src/platform/node-jpeg.ts';
 import { STAGES, type TrainConfig } from '../../../src/train/config.ts';
-import { CHECKPOINT_FILE, decodeCheckpoint, METRICS_FILE, parseMetrics, train, VolumeStore, type RunState, type StepRecord, type TeacherTargets, type TrainerHost } from '../../../src/train/index.ts';
+import { CHECKPOINT_FILE, decodeCheckpoint, METRICS_FILE, parseMetrics, train, VolumeStore, type RunState, type StepProfiler, type StepRecord, type TeacherTargets, type TrainerHost } from '../../../src/train/index.ts';
 import type { TrainingOutcome } from '../../../src/train/trainer.ts';
 import { gaussian, seededRandom, uniform } from '../../../src/train/sampler.ts';
 import { memoryFiles } from '../../unit/data/memory-files.ts';
@@ -79,7 +79,7 @@ export interface TinyRun {
   state: RunState;
   notes: string[];
   /** Runs what is left; with `stopAfter` steps of it the user asks to stop. */
-  train(stopAfter?: number, onStep?: (record: StepRecord) => void): Promise<TrainingOutcome>;
+  train(stopAfter?: number, onStep?: (record: StepRecord) => void, profiler?: StepProfiler): Promise<TrainingOutcome>;
   records(): Promise<StepRecord[]>;
   /** The run as a new process finds it: read from its checkpoint. */
   reopened(): Promise<TinyRun>;
@@ -111,10 +111,10 @@ function open(engine: Engine, state: RunState, files: FileSystem, decode: (scan:
   };
   return {
     files, cohort, state, notes, records,
-    train: (stopAfter = Infinity, onStep) => {
+    train: (stopAfter = Infinity, onStep, profiler) => {
       let steps = 0;
       const host: TrainerHost = {
-        files, folder, ...(targets && { targets }),
+        files, folder, ...(targets && { targets }), ...(profiler && { profiler }),
         volumes: new VolumeStore(async (scan) => decode(scan), inputShape(), 1e8),
         onStep: (record) => {
           steps++;

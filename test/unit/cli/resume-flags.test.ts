@@ -22,7 +22,7 @@ describe('flags beside --resume', () => {
     resume(own, { data: resolve('scans'), reports: './reports.csv', init: 'runs/first/', labelPrompts: false });
   });
 
-  it('that may differ are taken', () => resume(phantom, { learningRate: 1e-5, adapter: 'swiftshader' }));
+  it('that may differ are taken', () => resume(phantom, { learningRate: 1e-5, adapter: 'swiftshader', profile: true }));
 
   it.each<[keyof TrainFlags, RunConfig, Partial<TrainFlags>, string]>([
     ['seed', phantom, { seed: 0 }, '--seed 0 was given where the run has 3.'],
