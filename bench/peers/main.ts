@@ -129,15 +129,12 @@ function describe(row: Row): string {
 const chosen = await requestNodeAdapter(options.adapter === undefined ? {} : { adapter: options.adapter });
 print(`${describeAdapter(chosen)}; ${options.rounds} interleaved rounds, medians; Node ${process.version}`);
 const peers = await contestants();
-const rows: Row[] = [];
+const about = { adapter: chosen.name, node: process.version, rounds: Number(options.rounds), versions: peers.filter(({ failure }) => !failure).map(({ version }) => version) };
 for (const problem of problems.filter(({ name }) => name.includes(options.filter ?? ''))) {
   const row = await compare(problem, peers);
-  rows.push(row);
   print(describe(row));
+  // After each, since a long comparison may be cut short.
+  if (options.json) await mergeResults(resultsFile(chosen.name, 'peers'), about, 'rows', [row], ({ problem: name }) => name);
 }
 for (const peer of peers) peer.stop();
-if (options.json) {
-  const about = { adapter: chosen.name, node: process.version, date: new Date().toISOString(), rounds: Number(options.rounds), versions: peers.map(({ version }) => version) };
-  print(`written: ${await mergeResults(resultsFile(chosen.name, 'peers'), about, 'rows', rows, ({ problem }) => problem)}`);
-}
 process.exit(0);
