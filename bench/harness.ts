@@ -38,7 +38,7 @@ export interface HarnessOptions {
 }
 
 /** A case whose passes together take longer than this on a software adapter is skipped. */
-const mostSeconds = 20;
+const mostSeconds = 5;
 /** Of the ceiling, guessed before anything is measured. */
 const assumedShare = 0.3;
 

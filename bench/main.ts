@@ -1,5 +1,4 @@
 /** `npm run bench`: every kernel family, forward and backward, at the shapes that CT-Lite uses. See docs/PERFORMANCE.md. */
-import { mkdir, writeFile } from 'node:fs/promises';
 import { parseArgs } from 'node:util';
 import { Engine } from '../src/autograd/index.ts';
 import { Device } from '../src/engine/index.ts';
@@ -7,13 +6,13 @@ import { describeAdapter, requestNodeAdapter } from '../src/platform/node-adapte
 import { cases } from './cases.ts';
 import { measureCeiling, type Ceiling } from './ceiling.ts';
 import { runCase, type Outcome, type Timing } from './harness.ts';
-import { resultsFile } from './results-file.ts';
+import { mergeResults, resultsFile } from './results-file.ts';
 
 const usage = `npm run bench -- [--adapter NAME] [--filter TEXT] [--quick] [--all] [--json]
   --filter  only families and names that contain TEXT
   --quick   two runs a case
   --all     also what takes minutes on a software adapter
-  --json    writes bench/results/<adapter>.json (with --filter: replaces only the cases that ran)`;
+  --json    writes bench/results/<adapter>.json ; cases that did not run stay as they were`;
 
 const { values: options } = parseArgs({
   options: {
@@ -74,13 +73,6 @@ function columns({ pass, milliseconds, spread, gpuMilliseconds, gflops, gigabyte
 }
 
 async function writeResults(): Promise<void> {
-  const file = resultsFile(chosen.name);
-  const { readFile } = await import('node:fs/promises');
-  const before = options.filter ? ((JSON.parse(await readFile(file, 'utf8').catch(() => '{"cases":[]}')) as { cases: Outcome[] }).cases) : [];
-  const key = ({ family, name }: Outcome): string => `${family} ${name}`;
-  const ran = new Map(outcomes.map((outcome) => [key(outcome), outcome]));
-  const merged = [...before.map((outcome) => ran.get(key(outcome)) ?? outcome), ...outcomes.filter((outcome) => !before.some((old) => key(old) === key(outcome)))];
-  await mkdir(new URL('.', file), { recursive: true });
-  await writeFile(file, `${JSON.stringify({ adapter: chosen.name, node: process.version, date: new Date().toISOString(), ceiling, cases: merged }, null, 1)}\n`);
-  print(`written: bench/results/${file.pathname.split('/').at(-1)}`);
+  const about = { adapter: chosen.name, node: process.version, date: new Date().toISOString(), ceiling };
+  print(`written: ${await mergeResults(resultsFile(chosen.name), about, 'cases', outcomes, ({ family, name }) => `${family} ${name}`)}`);
 }

@@ -3,8 +3,9 @@
 //   p ← p − rate · m / (√v / correction + epsilon),
 // keep = 1 − lr · weight decay, rate = lr / (1 − β1^t), correction = √(1 − β2^t). 1 − β1 and 1 − β2 come from the host: from an
 // f32 β2 = 0.999 their difference would lose three digits.
-// grad, param, moment, square: [count]. scale: [1]. One invocation an element.
+// grad, param, moment, square: [count]. scale: [1]. An invocation RUN elements.
 override WORKGROUP_SIZE: u32 = 64;
+override RUN: u32 = 1;
 
 struct Params { count: u32, keep: f32, rate: f32, correction: f32, beta1: f32, rest1: f32, beta2: f32, rest2: f32, epsilon: f32 }
 
@@ -19,14 +20,14 @@ struct Params { count: u32, keep: f32, rate: f32, correction: f32, beta1: f32, r
 
 @compute @workgroup_size(WORKGROUP_SIZE)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) lane: u32) {
-  let i = flat_workgroup(group, groups) * WORKGROUP_SIZE + lane;
-  if (i >= params.count) {
-    return;
+  let first = (flat_workgroup(group, groups) * WORKGROUP_SIZE + lane) * RUN;
+  let end = min(first + RUN, params.count);
+  for (var i = first; i < end; i++) {
+    let g = scale[0] * grad[i];
+    let m = params.beta1 * moment[i] + params.rest1 * g;
+    let v = params.beta2 * square[i] + params.rest2 * g * g;
+    moment[i] = m;
+    square[i] = v;
+    param[i] = params.keep * param[i] - params.rate * m / (sqrt(v) / params.correction + params.epsilon);
   }
-  let g = scale[0] * grad[i];
-  let m = params.beta1 * moment[i] + params.rest1 * g;
-  let v = params.beta2 * square[i] + params.rest2 * g * g;
-  moment[i] = m;
-  square[i] = v;
-  param[i] = params.keep * param[i] - params.rate * m / (sqrt(v) / params.correction + params.epsilon);
 }

@@ -1,5 +1,6 @@
-// y = scale x + shift, element by element: the operations with one number. x, y: [count]. One invocation an element.
+// y = scale x + shift, element by element: the operations with one number. x, y: [count]. An invocation RUN elements.
 override WORKGROUP_SIZE: u32 = 64;
+override RUN: u32 = 1;
 
 struct Params { count: u32, scale: f32, shift: f32 }
 
@@ -11,8 +12,9 @@ struct Params { count: u32, scale: f32, shift: f32 }
 
 @compute @workgroup_size(WORKGROUP_SIZE)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) lane: u32) {
-  let i = flat_workgroup(group, groups) * WORKGROUP_SIZE + lane;
-  if (i < params.count) {
+  let first = (flat_workgroup(group, groups) * WORKGROUP_SIZE + lane) * RUN;
+  let end = min(first + RUN, params.count);
+  for (var i = first; i < end; i++) {
     y[i] = params.scale * x[i] + params.shift;
   }
 }

@@ -1,6 +1,7 @@
-// y = a ∘ b, element by element, for operands of one shape. a, b, y: [count]. One invocation an element.
+// y = a ∘ b, element by element, for operands of one shape. a, b, y: [count]. An invocation RUN elements.
 // OPERATION: 0 a + b, 1 a - b, 2 a b, 3 a / b.
 override WORKGROUP_SIZE: u32 = 64;
+override RUN: u32 = 1;
 override OPERATION: u32 = 0;
 
 struct Params { count: u32 }
@@ -15,8 +16,9 @@ struct Params { count: u32 }
 
 @compute @workgroup_size(WORKGROUP_SIZE)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) lane: u32) {
-  let i = flat_workgroup(group, groups) * WORKGROUP_SIZE + lane;
-  if (i < params.count) {
+  let first = (flat_workgroup(group, groups) * WORKGROUP_SIZE + lane) * RUN;
+  let end = min(first + RUN, params.count);
+  for (var i = first; i < end; i++) {
     y[i] = binary(a[i], b[i]);
   }
 }

@@ -1,6 +1,7 @@
 // Copies a block of columns between two matrices: y[r, y_first + c] = x[r, x_first + c], c < columns. Copies bits.
-// x: [rows, x_columns]. y: [rows, y_columns]; its other columns are left as they are. One invocation a copied element.
+// x: [rows, x_columns]. y: [rows, y_columns]; its other columns are left as they are. An invocation RUN copied elements.
 override WORKGROUP_SIZE: u32 = 64;
+override RUN: u32 = 1;
 
 struct Params { rows: u32, columns: u32, x_columns: u32, x_first: u32, y_columns: u32, y_first: u32 }
 
@@ -12,11 +13,11 @@ struct Params { rows: u32, columns: u32, x_columns: u32, x_first: u32, y_columns
 
 @compute @workgroup_size(WORKGROUP_SIZE)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) lane: u32) {
-  let i = flat_workgroup(group, groups) * WORKGROUP_SIZE + lane;
-  if (i >= params.rows * params.columns) {
-    return;
+  let first = (flat_workgroup(group, groups) * WORKGROUP_SIZE + lane) * RUN;
+  let end = min(first + RUN, params.rows * params.columns);
+  for (var i = first; i < end; i++) {
+    let row = i / params.columns;
+    let column = i - row * params.columns;
+    y[row * params.y_columns + params.y_first + column] = x[row * params.x_columns + params.x_first + column];
   }
-  let row = i / params.columns;
-  let column = i - row * params.columns;
-  y[row * params.y_columns + params.y_first + column] = x[row * params.x_columns + params.x_first + column];
 }

@@ -1,7 +1,8 @@
 // dX = dY f'(x), element by element, from what the forward pass saved: y for exp, sqrt and sigmoid, x for the others.
-// saved, dy, dx: [count]. One invocation an element.
+// saved, dy, dx: [count]. An invocation RUN elements.
 // OPERATION: 0 exp, 1 log, 2 sqrt, 3 square, 4 abs, 5 sigmoid, 6 softplus.
 override WORKGROUP_SIZE: u32 = 64;
+override RUN: u32 = 1;
 override OPERATION: u32 = 0;
 
 struct Params { count: u32 }
@@ -28,8 +29,9 @@ fn gradient(v: f32, g: f32) -> f32 {
 
 @compute @workgroup_size(WORKGROUP_SIZE)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) lane: u32) {
-  let i = flat_workgroup(group, groups) * WORKGROUP_SIZE + lane;
-  if (i < params.count) {
+  let first = (flat_workgroup(group, groups) * WORKGROUP_SIZE + lane) * RUN;
+  let end = min(first + RUN, params.count);
+  for (var i = first; i < end; i++) {
     dx[i] = gradient(saved[i], dy[i]);
   }
 }

@@ -1,6 +1,7 @@
-// y = f(x), element by element. x, y: [count]. One invocation an element.
+// y = f(x), element by element. x, y: [count]. An invocation RUN elements.
 // OPERATION: 0 exp, 1 log, 2 sqrt, 3 square, 4 abs, 5 sigmoid, 6 softplus.
 override WORKGROUP_SIZE: u32 = 64;
+override RUN: u32 = 1;
 override OPERATION: u32 = 0;
 
 struct Params { count: u32 }
@@ -26,8 +27,9 @@ fn apply(v: f32) -> f32 {
 
 @compute @workgroup_size(WORKGROUP_SIZE)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) lane: u32) {
-  let i = flat_workgroup(group, groups) * WORKGROUP_SIZE + lane;
-  if (i < params.count) {
+  let first = (flat_workgroup(group, groups) * WORKGROUP_SIZE + lane) * RUN;
+  let end = min(first + RUN, params.count);
+  for (var i = first; i < end; i++) {
     y[i] = apply(x[i]);
   }
 }

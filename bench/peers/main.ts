@@ -3,12 +3,11 @@
  * and they take turns, so that a busy machine slows all alike. Results are compared with float64 before anything is timed; an
  * engine whose result is wrong is marked and does not count.
  */
-import { mkdir, writeFile } from 'node:fs/promises';
 import { parseArgs } from 'node:util';
 import { describeAdapter, requestNodeAdapter } from '../../src/platform/node-adapter.ts';
 import { relativeError } from '../../test/support/arrays.ts';
 import { median } from '../statistics.ts';
-import { resultsFile } from '../results-file.ts';
+import { mergeResults, resultsFile } from '../results-file.ts';
 import { engineNames, type EngineName } from './peer.ts';
 import { PeerHandle } from './peer-handle.ts';
 import { expectedOf, problems, type Problem } from './problems.ts';
@@ -28,6 +27,7 @@ const { values: options } = parseArgs({
     filter: { type: 'string' },
     engines: { type: 'string' },
     rounds: { type: 'string', default: '5' },
+    patience: { type: 'string', default: '480' },
     json: { type: 'boolean', default: false },
     verbose: { type: 'boolean', default: false },
   },
@@ -36,6 +36,7 @@ const print = (line: string): void => void process.stdout.write(`${line}\n`);
 
 interface Row {
   problem: string;
+  date: string;
   target: number;
   engines: Record<string, { milliseconds: number; least: number; most: number; error: number; ratio: number | null } | { note: string; error?: number }>;
   /** Median over rounds of the best correct peer's time over ours. */
@@ -47,7 +48,7 @@ async function contestants(): Promise<PeerHandle[]> {
   const names = (options.engines?.split(',') ?? engineNames) as EngineName[];
   const peers: PeerHandle[] = [];
   for (const name of new Set<EngineName>(['ct-lite', ...names])) {
-    const peer = await PeerHandle.start(name, options.adapter, options.verbose);
+    const peer = await PeerHandle.start(name, { ...options, patience: Number(options.patience) });
     print(peer.failure ? `${name}: left out: ${peer.failure}` : `${name}: ${peer.version}`);
     peers.push(peer);
   }
@@ -86,7 +87,7 @@ async function timesOf(peer: PeerHandle, runs: number): Promise<number[]> {
 }
 
 async function compare(problem: Problem, peers: PeerHandle[]): Promise<Row> {
-  const row: Row = { problem: problem.name, target: problem.target, engines: {}, ratio: null, best: null };
+  const row: Row = { problem: problem.name, date: new Date().toISOString(), target: problem.target, engines: {}, ratio: null, best: null };
   const right = await checkAll(problem, peers, row);
   const order = [...right.keys()];
   const rounds = new Map(order.map((peer) => [peer, [] as number[]]));
@@ -128,17 +129,12 @@ function describe(row: Row): string {
 const chosen = await requestNodeAdapter(options.adapter === undefined ? {} : { adapter: options.adapter });
 print(`${describeAdapter(chosen)}; ${options.rounds} interleaved rounds, medians; Node ${process.version}`);
 const peers = await contestants();
-const rows: Row[] = [];
+const about = { adapter: chosen.name, node: process.version, rounds: Number(options.rounds), versions: peers.filter(({ failure }) => !failure).map(({ version }) => version) };
 for (const problem of problems.filter(({ name }) => name.includes(options.filter ?? ''))) {
   const row = await compare(problem, peers);
-  rows.push(row);
   print(describe(row));
+  // After each, since a long comparison may be cut short.
+  if (options.json) await mergeResults(resultsFile(chosen.name, 'peers'), about, 'rows', [row], ({ problem: name }) => name);
 }
 for (const peer of peers) peer.stop();
-if (options.json) {
-  const file = resultsFile(chosen.name, 'peers');
-  await mkdir(new URL('.', file), { recursive: true });
-  await writeFile(file, `${JSON.stringify({ adapter: chosen.name, node: process.version, date: new Date().toISOString(), rounds: Number(options.rounds), versions: peers.map(({ version }) => version), rows }, null, 1)}\n`);
-  print(`written: bench/results/${file.pathname.split('/').at(-1)}`);
-}
 process.exit(0);

@@ -3,36 +3,36 @@ import { fork, type ChildProcess } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import type { EngineName, PeerReply, PeerRequest } from './peer.ts';
 
-/** A first run compiles, on software adapters for up to minutes. */
-const patienceMilliseconds = 480_000;
-
 export class PeerHandle {
   readonly name: string;
   version = '';
   /** Why it takes no further part. */
   failure: string | null = null;
   private readonly child: ChildProcess;
+  /** Seconds to wait for an answer: a first run compiles, on software adapters for minutes. */
+  private readonly patience: number;
   private settle: ((reply: PeerReply) => void) | null = null;
 
-  private constructor(name: string, child: ChildProcess) {
+  private constructor(name: string, child: ChildProcess, patience: number) {
     this.name = name;
+    this.patience = patience;
     this.child = child;
     child.on('message', (reply: PeerReply) => this.answer(reply));
     child.on('exit', (code, signal) => this.answer({ kind: 'failed', message: `its process ended with ${signal ?? `exit code ${code}`}` }));
   }
 
   /** Starts the engine's process and waits for its device. A failure is kept, not thrown. */
-  static async start(name: EngineName, adapter: string | undefined, verbose: boolean): Promise<PeerHandle> {
+  static async start(name: EngineName, { adapter, verbose, patience }: { adapter?: string; verbose: boolean; patience: number }): Promise<PeerHandle> {
     const script = fileURLToPath(new URL('./peer-process.mjs', import.meta.url));
     const child = fork(script, [name, ...(adapter === undefined ? [] : [adapter])], { serialization: 'advanced', stdio: ['ignore', verbose ? 'inherit' : 'ignore', verbose ? 'inherit' : 'ignore', 'ipc'] });
-    const peer = new PeerHandle(name, child);
+    const peer = new PeerHandle(name, child, patience);
     const reply = await peer.wait();
     if (reply.kind === 'ready') peer.version = reply.version;
     else peer.failure = reply.kind === 'failed' ? reply.message : 'answered out of turn';
     return peer;
   }
 
-  /** Sends a request and gives its answer; `failed` after the patience of eight minutes, and the process is then ended. */
+  /** Sends a request and gives its answer; `failed` once the patience is used up, and the process is then ended. */
   request(request: PeerRequest): Promise<PeerReply> {
     this.child.send(request);
     return this.wait();
@@ -52,13 +52,13 @@ export class PeerHandle {
   private wait(): Promise<PeerReply> {
     return new Promise((resolve) => {
       const timer = setTimeout(() => {
-        this.failure = `no answer in ${patienceMilliseconds / 1000} s`;
+        this.failure = `no answer in ${this.patience} s`;
         this.stop();
-      }, patienceMilliseconds);
+      }, 1000 * this.patience);
       this.settle = (reply) => {
         clearTimeout(timer);
         if (reply.kind === 'failed' && this.child.exitCode !== null) this.failure ??= reply.message;
-        resolve(reply);
+        resolve(this.failure && reply.kind === 'failed' ? { kind: 'failed', message: this.failure } : reply);
       };
     });
   }

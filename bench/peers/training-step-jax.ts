@@ -15,28 +15,29 @@ export async function prepareTrainingStep(jax: any): Promise<Prepared> {
   const zeros = (): Arrays => Object.fromEntries(Object.entries(shapes).map(([name, shape]) => [name, np.zeros(shape)]));
   let state: [Arrays, Arrays, Arrays] = [Object.fromEntries(Object.entries(parameterValues()).map(([name, values]) => [name, np.array(values).reshape(shapes[name]!)])), zeros(), zeros()];
   const loss = (parameters: Arrays, x: A, hot: A, sign: A): A => stepLoss(library(jax, hot), parameters, x, sign);
-  const gradients = jax.jit((parameters: Arrays, x: A, hot: A, sign: A) => jax.valueAndGrad(loss)(parameters, x, hot, sign));
   const update = jax.jit((parameters: Arrays, moments: Arrays, squares: Arrays, x: A, hot: A, sign: A) => {
     const [value, grads] = jax.valueAndGrad(loss)(parameters, x, hot, sign) as [A, Arrays];
-    return [adamW(np, shapes, parameters, moments, squares, grads), value];
+    const compared = Object.fromEntries(comparedGradients.map((name) => [name, grads[name].ref]));
+    return [adamW(np, shapes, parameters, moments, squares, grads), value, compared];
   });
+  // One function for both, since compiling it takes minutes on software adapters.
+  const advance = async (): Promise<{ value: A; compared: Arrays }> => {
+    const [next, value, compared] = update(...state, ...refs());
+    state = next;
+    await jax.blockUntilReady([value, ...Object.values(compared), ...state.flatMap((part: Arrays) => Object.values(part))]);
+    return { value, compared };
+  };
   const refs = (): A[] => data.map((array) => array.ref);
   await jax.blockUntilReady([...data, ...state.flatMap((part) => Object.values(part))]);
   return {
     async run() {
-      const [next, value] = update(...state, ...refs());
-      state = next;
-      await jax.blockUntilReady([value, ...state.flatMap((part: Arrays) => Object.values(part))]);
-      value.dispose();
+      const { value, compared } = await advance();
+      for (const array of [value, ...Object.values(compared)]) array.dispose();
     },
     async outputs() {
-      const [value, grads] = gradients(jax.tree.ref(state[0]), ...refs()) as [A, Arrays];
-      const results: Record<string, Float32Array> = { loss: Float32Array.from(await value.data()) };
-      for (const name of Object.keys(grads)) {
-        if (comparedGradients.includes(name)) results[name] = Float32Array.from(await grads[name].data());
-        else grads[name].dispose();
-      }
-      return results;
+      const { value, compared } = await advance();
+      const named = await Promise.all(Object.entries({ loss: value, ...compared }).map(async ([name, array]) => [name, Float32Array.from(await array.data())] as const));
+      return Object.fromEntries(named);
     },
     dispose() {
       for (const array of [...data, ...state.flatMap((part) => Object.values(part))]) array.dispose();

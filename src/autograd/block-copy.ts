@@ -7,8 +7,8 @@ const blockCopyKernel = defineKernel({
   inputs: ['x'],
   outputs: ['y'],
   params: { rows: 'u32', columns: 'u32', x_columns: 'u32', x_first: 'u32', y_columns: 'u32', y_first: 'u32' },
-  constants: { WORKGROUP_SIZE: 64 },
-  workgroups: ({ rows, columns }, { WORKGROUP_SIZE }) => Math.ceil((rows! * columns!) / WORKGROUP_SIZE!),
+  constants: { WORKGROUP_SIZE: 64, RUN: 1 },
+  workgroups: ({ rows, columns }, { WORKGROUP_SIZE, RUN }) => Math.ceil((rows! * columns!) / (WORKGROUP_SIZE! * RUN!)),
 });
 
 /** Rows at equal distances in a buffer: row r starts at `offset + r · stride`. In bytes, multiples of 4. */

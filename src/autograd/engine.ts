@@ -19,8 +19,8 @@ const fillKernel = defineKernel({
   inputs: [],
   outputs: ['y'],
   params: { count: 'u32', value: 'f32' },
-  constants: { WORKGROUP_SIZE: 64 },
-  workgroups: ({ count }, { WORKGROUP_SIZE }) => Math.ceil(count! / WORKGROUP_SIZE!),
+  constants: { WORKGROUP_SIZE: 64, RUN: 1 },
+  workgroups: ({ count }, { WORKGROUP_SIZE, RUN }) => Math.ceil(count! / (WORKGROUP_SIZE! * RUN!)),
   slab: { param: 'count', bindings: ['y'] },
 });
 

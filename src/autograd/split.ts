@@ -11,8 +11,8 @@ const accumulateKernel = defineKernel({
   inputs: ['x'],
   outputs: ['y'],
   params: { count: 'u32' },
-  constants: { WORKGROUP_SIZE: 64 },
-  workgroups: ({ count }, { WORKGROUP_SIZE }) => Math.ceil(count! / WORKGROUP_SIZE!),
+  constants: { WORKGROUP_SIZE: 64, RUN: 1 },
+  workgroups: ({ count }, { WORKGROUP_SIZE, RUN }) => Math.ceil(count! / (WORKGROUP_SIZE! * RUN!)),
   slab: { param: 'count', bindings: ['x', 'y'] },
 });
 

@@ -27,6 +27,8 @@ const dispatchesToStart = 16;
 const uniformAlignment = BINDING_ALIGNMENT;
 /** Where a view that a kernel binds may start. In bytes. */
 export const storageAlignment = BINDING_ALIGNMENT;
+/** On CPU adapters an invocation costs as much as dozens of elements. */
+const softwareRun = 64;
 const maxCachedBindGroups = 8192;
 const wantedFeatures: readonly GPUFeatureName[] = ['shader-f16', 'subgroups', 'timestamp-query'];
 
@@ -104,7 +106,7 @@ export class Device {
     this.bindingLimit = Math.min(options.bindingLimit ?? Infinity, gpu.limits.maxStorageBufferBindingSize);
     this.pool = new BufferPool(gpu, options.memoryBudget ?? Infinity, (where, scope) => this.watchScope(where, scope));
     this.pool.beforeTrim = () => this.flush();
-    this.pipelines = new PipelineCache(gpu, (failure) => this.watch(failure));
+    this.pipelines = new PipelineCache(gpu, (failure) => this.watch(failure), this.isSoftware ? softwareRun : 1);
     this.uniforms = gpu.createBuffer({ label: 'params', size: this.uniformData.byteLength, usage: GPUBufferUsageFlags.UNIFORM | GPUBufferUsageFlags.COPY_DST });
     gpu.addEventListener?.('uncapturederror', (event) => {
       this.firstError ??= new EngineError('device', (event as GPUUncapturedErrorEvent).error.message);

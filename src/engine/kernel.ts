@@ -21,7 +21,7 @@ export interface KernelSpec {
   outputs: readonly string[];
   /** Fields of `struct Params`, in WGSL order. */
   params?: Readonly<Record<string, ParamType>>;
-  /** Defaults of the `override` constants that the host needs to know or sets. */
+  /** Defaults of the `override` constants that the host needs to know or sets. `RUN`, elements an invocation, is the device's to set. */
   constants?: Readonly<Record<string, number>>;
   /** Flat number of workgroups. */
   workgroups: (params: Record<string, number>, constants: Record<string, number>) => number;

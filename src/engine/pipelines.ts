@@ -14,10 +14,13 @@ export class PipelineCache {
   private readonly device: GPUDevice;
   private readonly compiled = new Map<string, CompiledKernel>();
   private readonly onError: (failure: Promise<EngineError | null>) => void;
+  private readonly run: number;
 
-  constructor(device: GPUDevice, onError: (failure: Promise<EngineError | null>) => void) {
+  /** `run`: the constant RUN of the kernels that have it, elements that an invocation takes one after another. */
+  constructor(device: GPUDevice, onError: (failure: Promise<EngineError | null>) => void, run = 1) {
     this.device = device;
     this.onError = onError;
+    this.run = run;
   }
 
   get size(): number {
@@ -31,7 +34,7 @@ export class PipelineCache {
     for (const feature of kernel.features ?? []) {
       if (!this.device.features.has(feature)) throw new EngineError(kernel.label, `needs the feature "${feature}", which this adapter does not offer`);
     }
-    const made = this.compile(kernel, { ...kernel.constants, ...overrides });
+    const made = this.compile(kernel, { ...kernel.constants, ...(kernel.constants?.RUN !== undefined && { RUN: this.run }), ...overrides });
     this.compiled.set(key, made);
     return made;
   }

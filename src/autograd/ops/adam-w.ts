@@ -19,8 +19,8 @@ const adamWKernel = defineKernel({
   inputs: ['grad', 'scale'],
   outputs: ['param', 'moment', 'square'],
   params: { count: 'u32', keep: 'f32', rate: 'f32', correction: 'f32', beta1: 'f32', rest1: 'f32', beta2: 'f32', rest2: 'f32', epsilon: 'f32' },
-  constants: { WORKGROUP_SIZE: 64 },
-  workgroups: ({ count }, { WORKGROUP_SIZE }) => Math.ceil(count! / WORKGROUP_SIZE!),
+  constants: { WORKGROUP_SIZE: 64, RUN: 1 },
+  workgroups: ({ count }, { WORKGROUP_SIZE, RUN }) => Math.ceil(count! / (WORKGROUP_SIZE! * RUN!)),
   slab: { param: 'count', bindings: ['grad', 'param', 'moment', 'square'] },
 });
 

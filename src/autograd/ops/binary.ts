@@ -19,8 +19,8 @@ const sameKernel = defineKernel({
   inputs: ['a', 'b'],
   outputs: ['y'],
   params: { count: 'u32' },
-  constants: { WORKGROUP_SIZE: 64, OPERATION: 0 },
-  workgroups: ({ count }, { WORKGROUP_SIZE }) => Math.ceil(count! / WORKGROUP_SIZE!),
+  constants: { WORKGROUP_SIZE: 64, RUN: 1, OPERATION: 0 },
+  workgroups: ({ count }, { WORKGROUP_SIZE, RUN }) => Math.ceil(count! / (WORKGROUP_SIZE! * RUN!)),
   slab: { param: 'count', bindings: ['a', 'b', 'y'] },
 });
 
@@ -38,8 +38,8 @@ const broadcastKernel = defineKernel({
     b_strides_high: 'vec4u',
     count: 'u32',
   },
-  constants: { WORKGROUP_SIZE: 64, OPERATION: 0, RANK: maxStridedRank },
-  workgroups: ({ count }, { WORKGROUP_SIZE }) => Math.ceil(count! / WORKGROUP_SIZE!),
+  constants: { WORKGROUP_SIZE: 64, RUN: 1, OPERATION: 0, RANK: maxStridedRank },
+  workgroups: ({ count }, { WORKGROUP_SIZE, RUN }) => Math.ceil(count! / (WORKGROUP_SIZE! * RUN!)),
   split: (params) => walkAxes(params, { a: 'a_strides', b: 'b_strides' }),
 });
 

@@ -13,8 +13,8 @@ const stridedCopyKernel = defineKernel({
   inputs: ['x'],
   outputs: ['y'],
   params: { extents_low: 'vec4u', extents_high: 'vec4u', strides_low: 'vec4u', strides_high: 'vec4u', count: 'u32' },
-  constants: { WORKGROUP_SIZE: 64, RANK: maxStridedRank },
-  workgroups: ({ count }, { WORKGROUP_SIZE }) => Math.ceil(count! / WORKGROUP_SIZE!),
+  constants: { WORKGROUP_SIZE: 64, RUN: 1, RANK: maxStridedRank },
+  workgroups: ({ count }, { WORKGROUP_SIZE, RUN }) => Math.ceil(count! / (WORKGROUP_SIZE! * RUN!)),
   split: (params) => walkAxes(params, { x: 'strides' }),
 });
 

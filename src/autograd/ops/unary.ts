@@ -24,8 +24,8 @@ const forwardKernel = defineKernel({
   inputs: ['x'],
   outputs: ['y'],
   params: { count: 'u32' },
-  constants: { WORKGROUP_SIZE: 64, OPERATION: 0 },
-  workgroups: ({ count }, { WORKGROUP_SIZE }) => Math.ceil(count! / WORKGROUP_SIZE!),
+  constants: { WORKGROUP_SIZE: 64, RUN: 1, OPERATION: 0 },
+  workgroups: ({ count }, { WORKGROUP_SIZE, RUN }) => Math.ceil(count! / (WORKGROUP_SIZE! * RUN!)),
   slab: { param: 'count', bindings: ['x', 'y'] },
 });
 
@@ -35,8 +35,8 @@ const backwardKernel = defineKernel({
   inputs: ['saved', 'dy'],
   outputs: ['dx'],
   params: { count: 'u32' },
-  constants: { WORKGROUP_SIZE: 64, OPERATION: 0 },
-  workgroups: ({ count }, { WORKGROUP_SIZE }) => Math.ceil(count! / WORKGROUP_SIZE!),
+  constants: { WORKGROUP_SIZE: 64, RUN: 1, OPERATION: 0 },
+  workgroups: ({ count }, { WORKGROUP_SIZE, RUN }) => Math.ceil(count! / (WORKGROUP_SIZE! * RUN!)),
   slab: { param: 'count', bindings: ['saved', 'dy', 'dx'] },
 });
 
