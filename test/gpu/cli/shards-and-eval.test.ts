@@ -28,7 +28,7 @@ describe('shards and eval on the command line', () => {
     expect(code, err).toBe(0);
     return out;
   };
-  const losses = (folder: string): unknown[] => readFileSync(at(folder, 'metrics.jsonl'), 'utf8').trim().split('\n').map((line) => JSON.parse(line) as { losses?: unknown }).flatMap(({ losses: each }) => (each ? [each] : []));
+  const losses = (folder: string): unknown[] => readFileSync(at(folder, 'metrics.jsonl'), 'utf8').trim().split('\n').map((line) => JSON.parse(line) as { kind: string; losses?: unknown }).flatMap(({ kind, losses: each }) => (kind === 'step' ? [each] : []));
 
   beforeAll(async () => {
     cwd = mkdtempSync(join(tmpdir(), 'ct-lite-shards-'));
