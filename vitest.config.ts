@@ -27,6 +27,14 @@ const browserOps = chromium === null ? room('browser-ops', { include: ['test/bro
       return resolve(dirname(importer), id) === path('test/support/engine.ts') ? path('test/browser/engine.ts') : null;
     },
   }],
+  // Found only while a test runs, a package would be bundled then and the page loaded again, in the middle of the test.
+  optimizeDeps: {
+    noDiscovery: true,
+    include: [
+      '@huggingface/tokenizers', '@jsquash/jpeg/decode.js', '@jsquash/jpeg/encode.js', 'csv-parse/browser/esm/sync', 'dicom-parser', 'fflate', 'jpeg-lossless-decoder-js',
+      'nifti-reader-js', 'pure-rand/distribution/uniformFloat64', 'pure-rand/distribution/uniformInt', 'pure-rand/generator/xoroshiro128plus',
+    ],
+  },
   test: {
     name: 'browser-ops',
     include: ['test/gpu/ops/**/*.test.ts', 'test/gpu/autograd/**/*.test.ts', 'test/gpu/engine/**/*.test.ts', 'test/browser/page/**/*.test.ts'],

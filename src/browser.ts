@@ -10,8 +10,8 @@ import type { BrowserAdapterOptions } from './platform/browser-adapter.ts';
 export { checkpoint, Engine, isGradEnabled, noGrad, ops, Tensor } from './autograd/index.ts';
 export type { TensorOptions } from './autograd/index.ts';
 export { Device, DeviceLostError, EngineError, OutOfMemoryError } from './engine/index.ts';
-export { openWeights, bytesAccess, blobAccess, type RandomAccess, type TensorFile } from './data/index.ts';
-export { prefixed, type CtClip, type CtClipEncoding, type CtClipKeys, type CtClipOptions, type WeightSource } from './model/index.ts';
+export { openWeights, bytesAccess, blobAccess, loadTokenizer, type RandomAccess, type TensorFile, type Tokenizer, type TokenizerSource } from './data/index.ts';
+export { prefixed, type CtClip, type CtClipEncoding, type CtClipKeys, type CtClipOptions, type TextBatch, type WeightSource } from './model/index.ts';
 export type { DType, KernelTime, PoolStats, Shape } from './engine/index.ts';
 
 export interface OpenEngineOptions extends BrowserAdapterOptions {
@@ -27,7 +27,7 @@ export async function openEngine({ memoryBudget, debug, ...adapterOptions }: Ope
   return new Engine(await Device.open(adapter, { ...(memoryBudget !== undefined && { memoryBudget }), ...(debug !== undefined && { debug }) }));
 }
 
-/** CT-CLIP's image encoder with the weights of a checkpoint: a file that the user picked, its bytes, or an opened source. As in Node. */
+/** CT-CLIP with the weights of a checkpoint: a file that the user picked, its bytes, or an opened source. As in Node. */
 export async function loadCtClip(engine: Engine, file: Blob | Uint8Array | WeightSource, options?: CtClipOptions): Promise<CtClip> {
   if (file instanceof Blob) return loadCtClipFrom(engine, await openWeights(blobAccess(file), 'name' in file ? String(file.name) : 'checkpoint'), options);
   return loadCtClipFrom(engine, file instanceof Uint8Array ? await openWeights(bytesAccess(file), 'checkpoint') : file, options);

@@ -15,8 +15,8 @@ import { fileAccess } from './platform/node-random-access.ts';
 export { checkpoint, Engine, isGradEnabled, noGrad, ops, Tensor } from './autograd/index.ts';
 export type { TensorOptions } from './autograd/index.ts';
 export { Device, DeviceLostError, EngineError, OutOfMemoryError } from './engine/index.ts';
-export { openWeights, bytesAccess, blobAccess, type RandomAccess, type TensorFile } from './data/index.ts';
-export { prefixed, type CtClip, type CtClipEncoding, type CtClipKeys, type CtClipOptions, type WeightSource } from './model/index.ts';
+export { openWeights, bytesAccess, blobAccess, loadTokenizer, type RandomAccess, type TensorFile, type Tokenizer, type TokenizerSource } from './data/index.ts';
+export { prefixed, type CtClip, type CtClipEncoding, type CtClipKeys, type CtClipOptions, type TextBatch, type WeightSource } from './model/index.ts';
 export { fileAccess };
 export type { DType, KernelTime, PoolStats, Shape } from './engine/index.ts';
 
@@ -39,8 +39,9 @@ export async function openEngine({ adapter, memoryBudget, debug }: OpenEngineOpt
 }
 
 /**
- * CT-CLIP's image encoder with the weights of a checkpoint: a path or file URL, its bytes, or an opened source. `.pt`, `.pth`, `.bin` and
- * `.safetensors` are told apart by content; nothing in them is run, and they are read a tensor at a time.
+ * CT-CLIP with the weights of a checkpoint: a path or file URL, its bytes, or an opened source. The image encoder, and with
+ * `{ text: true }` the text tower too. `.pt`, `.pth`, `.bin` and `.safetensors` are told apart by content; nothing in them is run, and
+ * they are read a tensor at a time.
  * @throws Error naming the file and what is missing, of another shape, or no tensor
  */
 export async function loadCtClip(engine: Engine, file: string | URL | Uint8Array | WeightSource, options?: CtClipOptions): Promise<CtClip> {

@@ -101,10 +101,11 @@ export class Tensor {
     return this.alias();
   }
 
-  /** Reads the values back: Float32Array for f32, Uint32Array for u32, Uint16Array (bits) for f16. Waits for the GPU. */
-  async toArray(): Promise<Float32Array | Uint32Array | Uint16Array> {
+  /** Reads the values back: Float32Array for f32, Uint32Array for u32, Uint8Array for u8, Uint16Array (bits) for f16. Waits for the GPU. */
+  async toArray(): Promise<Float32Array | Uint32Array | Uint16Array | Uint8Array> {
     const buffer = await this.engine.device.read(this.view);
     if (this.dtype === 'f32') return new Float32Array(buffer, 0, this.size);
+    if (this.dtype === 'u8') return new Uint8Array(buffer, 0, this.size);
     return this.dtype === 'u32' ? new Uint32Array(buffer, 0, this.size) : new Uint16Array(buffer, 0, this.size);
   }
 
@@ -115,7 +116,7 @@ export class Tensor {
   }
 
   /** Overwrites the values with `data` of the same length and type. */
-  write(data: Float32Array<ArrayBuffer> | Uint32Array<ArrayBuffer> | Uint16Array<ArrayBuffer>): void {
+  write(data: Float32Array<ArrayBuffer> | Uint32Array<ArrayBuffer> | Uint16Array<ArrayBuffer> | Uint8Array<ArrayBuffer>): void {
     check(data.length === this.size, 'write', () => `takes ${this.size} values, got ${data.length}`);
     this.engine.device.upload(this.view.buffer, data);
   }

@@ -1,9 +1,9 @@
 /** What train, eval and predict share: an engine with its description, and a cohort whose readable scans are known. */
 import { Option, type Command } from 'commander';
 import { Engine } from '../autograd/index.ts';
-import { initJpegCodec, openCohort, readColumnNames, readLabelMap, type Cohort, type CohortScan, type OpenCohortOptions } from '../data/index.ts';
+import { initJpegCodec, openCohort, readColumnNames, readLabelMap, type Cohort, type CohortScan, type DecodedScan, type OpenCohortOptions } from '../data/index.ts';
 import { Device } from '../engine/index.ts';
-import { presets, type PresetName } from '../model/index.ts';
+import type { Preset } from '../model/index.ts';
 import { describeAdapter, requestNodeAdapter } from '../platform/node-adapter.ts';
 import type { DecodeJob } from '../platform/node-decode-file.ts';
 import { openDecodePool, type DecodePool } from '../platform/node-decode-pool.ts';
@@ -77,18 +77,29 @@ export interface CohortSession {
   pool: DecodePool;
 }
 
+/** What a model's volumes are: a preset is one. */
+export type VolumeInput = Pick<Preset, 'grid' | 'antialias'>;
+
+export interface CohortSessionOptions {
+  signal?: AbortSignal;
+  /** The scans that will be used; default all. */
+  needed?: (cohort: Cohort) => CohortScan[];
+  /** Is told of every scan that was decoded; one may be twice. */
+  onDecoded?: (scan: CohortScan, decoded: DecodedScan) => void;
+}
+
 /**
- * Opens a cohort and reads every scan once: a bad one is named and left out, more than a tenth end with an error. `note` gets
- * what does not fit, in sentences.
+ * Opens a cohort and reads every scan that is needed once: a bad one is named and left out, more than a tenth end with an error. `note`
+ * gets what does not fit, in sentences.
  */
-export async function openCohortSession(source: CohortSource, preset: PresetName, seed: number, note: (text: string) => void, signal?: AbortSignal): Promise<CohortSession> {
+export async function openCohortSession(source: CohortSource, input: VolumeInput, seed: number, note: (text: string) => void, { signal, needed, onDecoded }: CohortSessionOptions = {}): Promise<CohortSession> {
   initJpegCodec(nodeJpegWasm);
   const cohort = await openCohort(nodeFiles, await cohortOptions(source, seed));
   for (const problem of cohort.problems) note(problem);
   const pool = openDecodePool();
   try {
-    const volumes = openVolumeStore(pool, preset);
-    const skipped = await readAll(cohort.scans, volumes, pool, note, signal);
+    const volumes = openVolumeStore(pool, input, onDecoded);
+    const skipped = await readAll(needed?.(cohort) ?? cohort.scans, volumes, pool, note, signal);
     const bad = new Set(skipped.map(({ id }) => id));
     return { cohort: { ...cohort, scans: cohort.scans.filter(({ id }) => !bad.has(id)), skipped }, volumes, pool };
   } catch (error) {
@@ -102,9 +113,12 @@ export function decodeJob({ id, path, part, metadata }: CohortScan): Pick<Decode
   return { name: id, path, ...(part && { part }), ...(metadata && { metadata }) };
 }
 
-export function openVolumeStore(pool: DecodePool, preset: PresetName): VolumeStore {
-  const { grid, antialias } = presets[preset];
-  const decode = async (scan: CohortScan): Promise<Float32Array> => (await pool.decode({ ...decodeJob(scan), grid, antialias })).values;
+export function openVolumeStore(pool: DecodePool, { grid, antialias }: VolumeInput, onDecoded?: CohortSessionOptions['onDecoded']): VolumeStore {
+  const decode = async (scan: CohortScan): Promise<Float32Array> => {
+    const decoded = await pool.decode({ ...decodeJob(scan), grid, antialias });
+    onDecoded?.(scan, decoded);
+    return decoded.values;
+  };
   return new VolumeStore(decode, grid.shape, volumeCacheBytes);
 }
 

@@ -25,7 +25,7 @@ export async function readOther(path: string, first: { name: string; ids: string
 export function modelName(path: string): string {
   const parts = path.replace(/[\\/]+$/, '').split(/[\\/]/);
   const last = parts.pop()!;
-  return /^(scores\.csv|checkpoint\.safetensors)$/.test(last) && parts.length > 0 ? parts.pop()! : last.replace(/\.(csv|safetensors)$/i, '');
+  return /^(scores\.csv|checkpoint\.safetensors)$/.test(last) && parts.length > 0 ? parts.pop()! : last.replace(/\.(csv|safetensors|pt|pth|bin)$/i, '');
 }
 
 export async function readScoredFiles(flags: EvalFlags): Promise<ScoredModel> {

@@ -7,6 +7,7 @@ import { withCohortFlags } from './cohort-session.ts';
 import { scoreCheckpoint } from './eval-checkpoint.ts';
 import { printEvaluation, writeEvaluation, writeScores } from './eval-output.ts';
 import { readScoredFiles } from './eval-scores.ts';
+import { requireModelFlags, withCtClipFlags } from './open-model.ts';
 import { wholeNumber } from './options.ts';
 import { print, say } from './terminal.ts';
 import type { EvalFlags, ScoredModel, ScoredPart } from './scored-model.ts';
@@ -16,13 +17,14 @@ import { packageVersion } from './versions.ts';
 const fewCases = 10;
 
 export function evalCommand(): Command {
-  return withCohortFlags(new Command('eval'), false)
-    .description('evaluate a checkpoint on a cohort, or anybody\'s scores: AUROC, average precision, F1, accuracy, precision, calibration and retrieval with 95 % intervals over patients; compare two models')
-    .option('--checkpoint <path>', 'checkpoint.safetensors or a run folder')
-    .option('--scores <csv>', 'in place of --checkpoint and --data: a CSV with id, [patient], [split] and a column of scores a label; needs --labels')
+  const command = withCohortFlags(new Command('eval'), false)
+    .description('evaluate a checkpoint or CT-CLIP on a cohort, or anybody\'s scores: AUROC, average precision, F1, accuracy, precision, calibration and retrieval with 95 % intervals over patients; compare two models')
+    .option('--checkpoint <path>', 'checkpoint.safetensors or a run folder');
+  return withCtClipFlags(command)
+    .option('--scores <csv>', 'in place of a model and --data: a CSV with id, [patient], [split] and a column of scores a label; needs --labels')
     .addOption(new Option('--split <name>', 'test: thresholds from the validation split; all: every scan, without thresholds').choices(['test', 'all']).default('test'))
     .addOption(new Option('--model <name>', 'student on JPEG input, or teacher on uncompressed').choices(['student', 'teacher']).default('student'))
-    .option('--quality <n>', 'JPEG quality; default that of the run', wholeNumber(1, 100))
+    .option('--quality <n>', 'JPEG quality; default that of the run, and of CT-CLIP none', wholeNumber(1, 100))
     .option('--prompts <file>', 'JSON or CSV with label, positive, negative; some of the labels, or all')
     .option('--write-prompts <file>', 'write the default prompts to a file to change, and do nothing else')
     .option('--compare <run or scores>', 'a second model on the same scans: a run folder, a checkpoint, a scores CSV, or the --out of an eval')
@@ -55,13 +57,15 @@ async function runEval(flags: EvalFlags): Promise<void> {
 
 async function score(flags: EvalFlags, out: string): Promise<ScoredModel> {
   if (flags.scores) {
-    if (flags.checkpoint || flags.data) throw new Error('eval: --scores stands in place of --checkpoint and --data; give one or the other');
+    if (flags.checkpoint || flags.ctClip || flags.data) throw new Error('eval: --scores stands in place of --checkpoint, --ct-clip and --data; give one or the other');
     if (flags.prompts) throw new Error('eval: --prompts needs a checkpoint; the scores are made already');
     const scored = await readScoredFiles(flags);
     await writeScores(out, scored);
     return scored;
   }
-  if (!flags.checkpoint || !flags.data) throw new Error('eval: needs --checkpoint and --data, or --scores and --labels');
+  requireModelFlags('eval', flags);
+  if (flags.ctClip && flags.model === 'teacher') throw new Error('eval: --model chooses within a checkpoint of ct-lite, --ct-clip is one model; --compare-model chooses within the second');
+  if (!(flags.checkpoint || flags.ctClip) || !flags.data) throw new Error('eval: needs --checkpoint and --data, or --scores and --labels; --ct-clip with --tokenizer stands in place of --checkpoint');
   // Hours of scoring on a large cohort: kept as soon as they are there.
   return scoreCheckpoint(flags, (scored) => writeScores(out, scored));
 }

@@ -12,9 +12,9 @@ export interface PredictionReport {
   warnings: readonly string[];
   /** One for each of LABELS. */
   scores: readonly number[];
-  /** PNG of the attention over the model's input. */
-  heatMap: Uint8Array;
-  /** Pairs for people: checkpoint, preset, quality, format, version. */
+  /** PNG of the attention over the model's input; null for a model that has none to show. */
+  heatMap: Uint8Array | null;
+  /** Pairs for people: checkpoint, model, format, version. */
   facts: readonly (readonly [string, string])[];
 }
 
@@ -55,8 +55,8 @@ ${WINDOWS.map(([name, window]) => html`<h3>${name}</h3><div class="views">${VIEW
 <section><h2>Scores</h2><div class="scroll"><table><thead><tr><th>Finding</th><th>Score</th><th></th></tr></thead><tbody>
 ${LABELS.map((label, index) => html`<tr><th>${label}</th><td>${scores[index]!.toFixed(3)}</td><td class="bars"><span class="bar" style="width:${Math.round(100 * scores[index]!)}%"></span></td></tr>`)}
 </tbody></table></div></section>
-<section><h2>What the model attended to</h2><p class="hint">Slices of the model's input from the feet up; red where the pooling's attention is above its mean. It says where the model looked, not why.</p>
-<img class="heat" alt="attention over slices" src="${dataUri('image/png', heatMap)}"></section>
+${heatMap && html`<section><h2>What the model attended to</h2><p class="hint">Slices of the model's input from the feet up; red where the pooling's attention is above its mean. It says where the model looked, not why.</p>
+<img class="heat" alt="attention over slices" src="${dataUri('image/png', heatMap)}"></section>`}
 </main></body></html>
 `;
   return page.text;

@@ -3,20 +3,23 @@ import { basename } from 'node:path';
 import { Command } from 'commander';
 import { encode as encodePng } from 'fast-png';
 import { noGrad, type Engine } from '../autograd/index.ts';
-import { decodeScan, jpegRoundTrip, LABELS, scanId } from '../data/index.ts';
-import { presets, type CtLite, type Preset } from '../model/index.ts';
+import { decodeScan, greyToValues, jpegRoundTrip, LABELS, scanId } from '../data/index.ts';
+import type { CtLite, Preset } from '../model/index.ts';
 import { initNodeCodecs } from '../platform/node-dicom-codecs.ts';
 import { nodeFiles } from '../platform/node-files.ts';
 import { openNodeScan } from '../platform/node-scan.ts';
-import { decodeCheckpoint, embedVolumes, encodePrompts, scoreLabels } from '../train/index.ts';
+import { embedVolumes, encodePrompts, scoreLabels } from '../train/index.ts';
 import { openNodeEngine } from './cohort-session.ts';
+import { openCheckpoint, openCtClip, requireModelFlags, withCtClipFlags, type OpenModel } from './open-model.ts';
 import { wholeNumber } from './options.ts';
 import { renderPrediction } from './predict-report.ts';
 import { findCheckpoint } from './run-folder.ts';
 import { packageVersion } from './versions.ts';
 
 interface PredictFlags {
-  checkpoint: string;
+  checkpoint?: string;
+  ctClip?: string;
+  tokenizer?: string;
   series?: string;
   out?: string;
   json?: boolean;
@@ -26,49 +29,52 @@ interface PredictFlags {
 }
 
 export function predictCommand(): Command {
-  return new Command('predict')
+  const command = new Command('predict')
     .description('scores of the 18 findings for one scan: NIfTI, a DICOM folder or .zip, a JPEG volume. Not a medical device')
     .argument('<scan>', 'scan.nii.gz, a folder or .zip of DICOM slices, or a JPEG volume; told apart by content')
-    .requiredOption('--checkpoint <path>', 'checkpoint.safetensors or a run folder')
+    .option('--checkpoint <path>', 'checkpoint.safetensors or a run folder');
+  return withCtClipFlags(command)
     .option('--series <uid>', 'SeriesInstanceUID, where the DICOM holds several; default the largest axial one')
     .option('--out <folder>', 'write a report with thumbnails (SCAN.html) and the scores (SCAN.json) there')
     .option('--json', 'print JSON')
-    .option('--heat-map <png>', 'write a picture: slices with the attention of the pooling laid over them')
-    .option('--quality <n>', 'JPEG quality the scan is compressed to first; default that of the run', wholeNumber(1, 100))
+    .option('--heat-map <png>', 'write a picture: slices with the attention of the pooling laid over them; not of CT-CLIP')
+    .option('--quality <n>', 'JPEG quality the scan is compressed to first; default that of the run, and of CT-CLIP none', wholeNumber(1, 100))
     .option('--adapter <name>', 'swiftshader, lavapipe, or a part of the adapter\'s name')
     .action(runPredict);
 }
 
 async function runPredict(scan: string, flags: PredictFlags): Promise<void> {
+  requireModelFlags('predict', flags);
+  if (flags.checkpoint === undefined && flags.ctClip === undefined) throw new Error('predict: needs --checkpoint, or --ct-clip and --tokenizer');
+  if (flags.ctClip !== undefined && flags.heatMap !== undefined) throw new Error('predict: --heat-map draws the attention of the pooling, and CT-CLIP has none; leave it out');
   if (flags.heatMap !== undefined && !/\.png$/i.test(flags.heatMap)) throw new Error(`predict: --heat-map ${flags.heatMap}: the picture is a PNG; give a name that ends in .png`);
-  const file = await findCheckpoint(flags.checkpoint);
+  const file = flags.ctClip ?? (await findCheckpoint(flags.checkpoint!));
   initNodeCodecs();
   // Before the adapter is opened: a path that is wrong ends at once.
   const content = await openNodeScan(scan);
   const { engine, line } = await openNodeEngine(flags.adapter);
   process.stderr.write(`${line}\n`);
   try {
-    const { student, tokenizer, config } = decodeCheckpoint(engine, await nodeFiles.readFile(file), file);
-    if (!student) throw new Error(`${file}: holds no student yet (only the teacher stage has run); resume the run first`);
-    const preset = presets[config.preset];
-    const decoded = await decodeScan(content, scan, preset.grid, {
-      antialias: preset.antialias, keepVolume: flags.out !== undefined, ...(flags.series !== undefined && { series: flags.series }),
-    });
-    const { values, warnings, format } = decoded;
+    const model = flags.ctClip === undefined ? await openOwn(engine, file, flags.quality) : await openCtClip(engine, flags);
+    const { grid, antialias } = model.input;
+    const decoded = await decodeScan(content, scan, grid, { antialias, keepVolume: flags.out !== undefined, ...(flags.series !== undefined && { series: flags.series }) });
+    const { values, format } = decoded;
+    const warnings = [...model.warnings, ...decoded.warnings];
     for (const warning of warnings) process.stderr.write(`warning: ${warning}\n`);
-    const quality = flags.quality ?? config.quality;
-    // A JPEG volume is what the student expects; anything else is compressed as in training.
-    const input = Float32Array.from(format === 'jpeg-volume' && flags.quality === undefined ? values : await jpegRoundTrip(values, preset.grid.shape, quality));
-    const [embedding] = await embedVolumes(engine, student, input, preset.grid.shape);
-    const scores = Array.from(scoreLabels(embedding!, await encodePrompts(student, tokenizer)));
-    const heatMap = flags.heatMap || flags.out ? await heatMapPng(engine, student, input, preset) : null;
+    const { quality } = model;
+    // A JPEG volume is what the student expects; anything else is compressed as in training. CT-CLIP's input is not compressed.
+    const isGiven = quality === null || (format === 'jpeg-volume' && flags.quality === undefined);
+    const input = Float32Array.from(isGiven ? values : greyToValues(await jpegRoundTrip(values, grid.shape, quality)));
+    const [embedding] = await embedVolumes(engine, model.model, input, grid.shape);
+    const scores = Array.from(scoreLabels(embedding!, await encodePrompts(model.model, model.tokenizer)));
+    const heatMap = model.lite && (flags.heatMap || flags.out) ? await heatMapPng(engine, model.lite, input, grid.shape) : null;
     // The scores are worth having where the picture cannot be written.
     const failure = flags.heatMap === undefined ? null : await nodeFiles.writeFile(flags.heatMap, heatMap!).then(() => null, (error: Error) => error);
     const picture = failure ? null : (flags.heatMap ?? null);
     const findings = Object.fromEntries(LABELS.map((label, index) => [label, scores[index]]));
-    const json = `${JSON.stringify({ scan, format, checkpoint: file, preset: config.preset, quality, warnings, findings, heatMap: picture, notice: 'not a medical device' }, null, 2)}\n`;
-    const facts = [['Format', format], ['Checkpoint', file], ['Preset', config.preset], ['JPEG quality', String(quality)], ['CT-Lite', packageVersion('ct-lite') ?? 'unknown']] as const;
-    const page = flags.out === undefined ? null : renderPrediction({ scan: basename(scan), volume: decoded.volume!, warnings, scores, heatMap: heatMap!, facts });
+    const json = `${JSON.stringify({ scan, format, checkpoint: file, model: model.description, preset: model.preset, quality, warnings, findings, heatMap: picture, notice: 'not a medical device' }, null, 2)}\n`;
+    const facts = [['Format', format], ['Checkpoint', file], ['Model', model.description], ['CT-Lite', packageVersion('ct-lite') ?? 'unknown']] as const;
+    const page = flags.out === undefined ? null : renderPrediction({ scan: basename(scan), volume: decoded.volume!, warnings, scores, heatMap, facts });
     const report = page === null ? null : await writeReport(flags.out!, scanId(basename(scan)), page, json);
     if (flags.json) {
       process.stdout.write(json);
@@ -88,6 +94,10 @@ async function runPredict(scan: string, flags: PredictFlags): Promise<void> {
   }
 }
 
+function openOwn(engine: Engine, file: string, quality: number | undefined): Promise<OpenModel> {
+  return openCheckpoint(engine, file, { kind: 'student', quality }, ' yet (only the teacher stage has run); resume the run first');
+}
+
 /** Gives the path of the page. Named after the scan, so that a folder takes the reports of many. */
 async function writeReport(folder: string, name: string, page: string, json: string): Promise<string> {
   await nodeFiles.makeDirectory(folder);
@@ -104,10 +114,10 @@ const tilesInRow = 4;
  * One slice a token layer, grey, with the mean attention of the heads over it in red: nothing at or below the volume's mean, full
  * at its largest, or at twice the mean where that is more, so that a model that looks everywhere alike paints nothing.
  */
-async function heatMapPng(engine: Engine, model: CtLite, input: Float32Array<ArrayBuffer>, { grid }: Preset): Promise<Uint8Array> {
-  const [depth, height, width] = grid.shape;
+async function heatMapPng(engine: Engine, model: CtLite, input: Float32Array<ArrayBuffer>, shape: Preset['grid']['shape']): Promise<Uint8Array> {
+  const [depth, height, width] = shape;
   const [t, h, w] = model.vision.grid;
-  const attention = await engine.scope(async () => (await noGrad(() => model.vision.forward(engine.tensor(input, [1, 1, ...grid.shape])).attention).toArray()) as Float32Array);
+  const attention = await engine.scope(async () => (await noGrad(() => model.vision.forward(engine.tensor(input, [1, 1, ...shape])).attention).toArray()) as Float32Array);
   const heads = attention.length / (t * h * w);
   const heat = Float32Array.from({ length: t * h * w }, (_, n) => Array.from({ length: heads }, (_, head) => attention[head * t * h * w + n]!).reduce((sum, value) => sum + value, 0));
   const mean = heat.reduce((sum, value) => sum + value, 0) / heat.length;

@@ -3,6 +3,8 @@ import type { EvaluationResult } from '../train/index.ts';
 
 export interface EvalFlags {
   checkpoint?: string;
+  ctClip?: string;
+  tokenizer?: string;
   data?: string;
   reports?: string;
   labels?: string;

@@ -1,7 +1,7 @@
 /** `ct-lite train --teacher`: CT-CLIP as teacher, and the targets that it leaves on disk. */
 import type { Engine } from '../autograd/index.ts';
 import type { CohortScan } from '../data/index.ts';
-import { commonGrid, ctClipTeacherGeometry, loadCtClipTeacher, presets, tokenGrid, type PresetName } from '../model/index.ts';
+import { commonGrid, ctClipGeometry, loadCtClipTeacher, presets, tokenGrid, type PresetName } from '../model/index.ts';
 import { nodeFiles, sha256OfFile } from '../platform/node-files.ts';
 import { createProgress } from '../platform/progress.ts';
 import { TeacherTargets, type TeacherConfig } from '../train/index.ts';
@@ -17,7 +17,7 @@ export interface TeacherSource {
 
 /** Reads the sizes of a CT-CLIP checkpoint and its hash; loads nothing. */
 export async function describeTeacher(file: string, preset: PresetName): Promise<TeacherConfig> {
-  const { input, grid, width } = ctClipTeacherGeometry(await openWeightFile(file));
+  const { input, grid, width } = ctClipGeometry(await openWeightFile(file));
   return { weights: await sha256OfFile(file), input, grid: commonGrid(grid, tokenGrid(presets[preset].encoder)), width };
 }
 

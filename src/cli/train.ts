@@ -184,7 +184,7 @@ async function openCohort(config: RunConfig, flags: TrainFlags, signal: AbortSig
     const { volumes } = await writePhantomCohort({ out: config.source.data, patients, validationPatients, seed: config.train.seed, signal });
     say(`phantom cohort: ${volumes} drawn volumes in ${config.source.data} (no patients; for trying the software)`);
   }
-  const session = await openCohortSession(config.source, config.train.preset, config.train.seed, say, signal);
+  const session = await openCohortSession(config.source, presets[config.train.preset], config.train.seed, say, { signal });
   if (!config.train.text.labelPrompts && session.cohort.scans.every(({ report }) => report === '')) {
     await session.pool.close();
     throw new Error('train: the cohort has no reports; give --reports, or train on the prompts of the labels with --label-prompts');

@@ -1,7 +1,7 @@
 /** The data room: scans, texts and cohorts to what the model reads. Runs in Node and in browsers alike. */
 export { allLabelPrompts, labelPrompts, LABELS, UNLABELLED } from './labels.ts';
 export type { Label } from './labels.ts';
-export { greyToValue, HU_WINDOW, valueToGrey, valueToHu, voxelCount } from './volume.ts';
+export { GREY_VALUES, greyToValue, HU_WINDOW, valueToGrey, valueToHu, voxelCount } from './volume.ts';
 export type { CtVolume, InputGrid, Size3 } from './volume.ts';
 export type { FileEntry, FileSystem } from './file-system.ts';
 export { readNifti } from './nifti.ts';

@@ -8,7 +8,7 @@
 import { strFromU8, strToU8, zipSync } from 'fflate';
 import { checkQuality, decodeGreyJpeg, encodeGreyJpeg } from './jpeg-codec.ts';
 import type { InputGrid, Size3 } from './volume.ts';
-import { greyToValue, HU_WINDOW, valueToGrey, voxelCount } from './volume.ts';
+import { GREY_VALUES, HU_WINDOW, valueToGrey, voxelCount } from './volume.ts';
 import { openZip } from './zip-archive.ts';
 
 export const DEFAULT_JPEG_QUALITY = 75;
@@ -75,17 +75,16 @@ export async function encodeJpegVolume(
   return zipSync(files, { level: 0, mtime: new Date(1980, 0, 1) });
 }
 
-/** What training sees of a volume that was stored as JPEG: values → grey → JPEG → grey → values. */
-export async function jpegRoundTrip(values: Float32Array, shape: Size3, quality: number): Promise<Float32Array> {
+/** What training sees of a volume that was stored as JPEG: values → grey → JPEG → grey levels [D, Y, X]. */
+export async function jpegRoundTrip(values: Float32Array, shape: Size3, quality: number): Promise<Uint8Array<ArrayBuffer>> {
   const slices = await encodeSlices(values, shape, quality, 'jpegRoundTrip');
-  return greyToValues(await decodeSlices((index) => slices[index]!, shape, 'jpegRoundTrip'));
+  return decodeSlices((index) => slices[index]!, shape, 'jpegRoundTrip');
 }
 
 /** Grey levels to model input values in [-1, 1]. */
 export function greyToValues(grey: Uint8Array): Float32Array {
-  const table = Float32Array.from({ length: 256 }, (_, level) => greyToValue(level));
   const values = new Float32Array(grey.length);
-  for (let i = 0; i < grey.length; i++) values[i] = table[grey[i]!]!;
+  for (let i = 0; i < grey.length; i++) values[i] = GREY_VALUES[grey[i]!]!;
   return values;
 }
 
@@ -139,7 +138,7 @@ async function encodeSlices(values: Float32Array, shape: Size3, quality: number,
   return slices;
 }
 
-async function decodeSlices(slice: (index: number) => Uint8Array, shape: Size3, where: string): Promise<Uint8Array> {
+async function decodeSlices(slice: (index: number) => Uint8Array, shape: Size3, where: string): Promise<Uint8Array<ArrayBuffer>> {
   const [depth, height, width] = shape;
   const grey = new Uint8Array(voxelCount(shape));
   for (let d = 0; d < depth; d++) {

@@ -58,7 +58,7 @@ export async function decodeScan(
 ): Promise<DecodedScan> {
   const decoded = await decodeByFormat(scan, name, grid, options);
   if (options.quality === undefined) return decoded;
-  return { ...decoded, values: await jpegRoundTrip(decoded.values, grid.shape, options.quality), quality: options.quality };
+  return { ...decoded, values: greyToValues(await jpegRoundTrip(decoded.values, grid.shape, options.quality)), quality: options.quality };
 }
 
 /** The scan as a volume in HU at its own spacing, whatever its format. */

@@ -43,6 +43,9 @@ export function greyToValue(grey: number): number {
   return grey / 127.5 - 1;
 }
 
+/** `greyToValue` of every level, in f32. */
+export const GREY_VALUES = Float32Array.from({ length: 256 }, (_, level) => greyToValue(level));
+
 /** Model input value to the nearest grey level 0..255, clipped: (HU + 1000)·255/2000 (MODEL §4, JPEG [O]). */
 export function valueToGrey(value: number): number {
   const grey = Math.round((value + 1) * 127.5);

@@ -41,6 +41,8 @@ export class Device {
   readonly bindingLimit: number;
   /** Op whose dispatches are being recorded; in the message of every error and label. */
   currentOp = 'engine';
+  /** Bytes that `upload` has sent so far. */
+  uploadedBytes = 0;
   private readonly debug: boolean;
   private readonly pipelines: PipelineCache;
   private readonly bindGroups = new Map<string, GPUBindGroup>();
@@ -123,6 +125,7 @@ export class Device {
   upload(buffer: PoolBuffer, data: ArrayBufferView<ArrayBuffer>): void {
     this.throwIfLost();
     if (buffer.lastBatch === this.batch) this.flush();
+    this.uploadedBytes += data.byteLength;
     const bytes = Math.floor(data.byteLength / 4) * 4;
     if (bytes) this.gpu.queue.writeBuffer(buffer.gpu, 0, data.buffer, data.byteOffset, bytes);
     if (bytes !== data.byteLength) {

@@ -1,7 +1,7 @@
-/** Element types of tensors. f16 is storage only: kernels accumulate in f32. */
-export type DType = 'f32' | 'u32' | 'f16';
+/** Element types of tensors. f16 and u8 are storage only: kernels compute in f32. */
+export type DType = 'f32' | 'u32' | 'f16' | 'u8';
 
-export const bytesPerElement: Record<DType, number> = { f32: 4, u32: 4, f16: 2 };
+export const bytesPerElement: Record<DType, number> = { f32: 4, u32: 4, f16: 2, u8: 1 };
 
 /** Bytes of `count` elements, rounded up to the 4 bytes that WebGPU copies and bindings need. */
 export function byteLength(count: number, dtype: DType): number {

@@ -52,15 +52,57 @@ function huggingFaceName(path: string): string {
  */
 export async function loadBertWeights(bert: Bert, source: WeightSource): Promise<BertWeightReport> {
   const prefix = prefixOf(source);
-  const targets = [...bert.namedParameters()].map(([path, tensor]): WeightTarget => {
-    const name = prefix + huggingFaceName(path);
-    const old = name.replace(/(LayerNorm\.)(weight|bias)$/, (_, norm: string, kind: string) => norm + OLD_NORM_NAMES[kind]);
-    return { name: source.tensors.has(old) ? old : name, shape: tensor.shape, parts: [tensor] };
-  });
+  const targets = bertTargets(bert, source);
   const keys = compareKeys(source, targets);
   requireKeys('loadBertWeights', source, keys);
   await fillWeights(bert.wordEmbeddings.engine, source, targets);
   return { prefix, used: keys.used, unused: keys.unused };
+}
+
+/** Which tensors of a checkpoint fill which parameters, under whatever prefix and LayerNorm names it has. */
+export function bertTargets(bert: Bert, source: WeightSource): WeightTarget[] {
+  const prefix = prefixOf(source);
+  return [...bert.namedParameters()].map(([path, tensor]): WeightTarget => {
+    const name = prefix + huggingFaceName(path);
+    const old = name.replace(/(LayerNorm\.)(weight|bias)$/, (_, norm: string, kind: string) => norm + OLD_NORM_NAMES[kind]);
+    return { name: source.tensors.has(old) ? old : name, shape: tensor.shape, parts: [tensor] };
+  });
+}
+
+/** What a BERT's shapes do not tell. */
+export interface BertExtras {
+  /** Attention heads; default one for 64 channels, as in every released BERT. */
+  heads?: number;
+  /** Epsilon of the LayerNorms; default BERT's 1e-12. */
+  normEps?: number;
+}
+
+const headChannels = 64;
+
+/**
+ * The sizes of a BERT from the shapes of its tensors, for a checkpoint without a config.json.
+ * @throws Error naming the tensor that is missing or has an impossible shape, and where the heads must be given
+ */
+export function inferBertConfig(source: WeightSource, { heads, normEps }: BertExtras = {}): BertConfig {
+  const prefix = prefixOf(source);
+  const matrix = (name: string): [number, number] => {
+    const found = source.tensors.get(prefix + name)?.shape;
+    if (found?.length === 2 && found.every((size) => size > 0)) return found as [number, number];
+    throw new Error(`inferBertConfig: ${source.name}: tensor "${prefix}${name}" must be a matrix, got ${found ? `[${found.join(', ')}]` : 'none'}; give the weights of a BERT`);
+  };
+  const [vocabularySize, width] = matrix(WORD_EMBEDDINGS);
+  let layers = 0;
+  while (source.tensors.has(`${prefix}encoder.layer.${layers}.attention.self.query.weight`)) layers++;
+  const count = heads ?? width / headChannels;
+  if (!(Number.isInteger(count) && count > 0 && width % count === 0)) throw new Error(`inferBertConfig: ${source.name}: ${heads === undefined ? `the shapes of a BERT of width ${width} do not tell its heads` : `heads must divide the width ${width}, got ${heads}`}; give num_attention_heads of its config.json`);
+  const text: TextConfig = {
+    width, layers, heads: count,
+    feedForward: matrix('encoder.layer.0.intermediate.dense.weight')[0],
+    maxPositions: matrix(TABLES.positionEmbeddings!)[0],
+    tokenTypes: matrix(TABLES.tokenTypeEmbeddings!)[0],
+    normEps: normEps ?? bertDefaults.normEps,
+  };
+  return { text, vocabularySize };
 }
 
 function prefixOf({ name, tensors }: WeightSource): string {

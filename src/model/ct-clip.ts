@@ -1,4 +1,6 @@
 import { isGradEnabled, noGrad, ops, type Engine, type Tensor } from '../autograd/index.ts';
+import { Bert, type TextBatch } from './bert.ts';
+import { bertTargets, inferBertConfig, type BertConfig, type BertExtras } from './bert-weights.ts';
 import { inferCtVitConfig, resolvePatch } from './ct-vit-config.ts';
 import { CtVit, type CtVitConfig, type CtVitOutput } from './ct-vit.ts';
 import { SplitLinear } from './layers/split-linear.ts';
@@ -9,6 +11,8 @@ import { prefixed, type WeightSource } from './weight-source.ts';
 export interface CtClipOptions {
   /** [frames, rows, columns] of a patch, for models whose patches are neither square nor the only ones that fit the images. */
   patch?: readonly [number, number, number];
+  /** Loads the text tower too, for `encodeText`; an object says of it what shapes do not tell. A teacher does without its 440 MB. */
+  text?: boolean | BertExtras;
   /** Bytes read so far, and of all that is used. */
   onProgress?: (done: number, total: number) => void;
 }
@@ -20,7 +24,7 @@ export interface CtClipEncoding extends Pick<CtVitOutput, 'patchTokens' | 'encod
 }
 
 export interface CtClipKeys extends KeyReport {
-  /** Of `unused`: the text tower's, which `text` gives to whoever builds it. */
+  /** Of `unused`: the text tower's. `CtClip.text` gives them to whoever builds it. */
   textTower: string[];
 }
 
@@ -28,7 +32,8 @@ export interface CtClipKeys extends KeyReport {
 const batchBytes = 96 * 2 ** 20;
 
 /**
- * CT-CLIP's image side (MODEL §1.1): CTViT, the mean over t of its quantised tokens, and the projection to the shared space.
+ * CT-CLIP. Its image side (MODEL §1.1): CTViT, the mean over t of its quantised tokens, and the projection to the shared space. Its text
+ * side (MODEL §1.2), where it was asked for: [CLS] of BERT's last hidden state, and a projection.
  *
  * Volumes are [B, 1, F, H, W] in [−1, 1]: HU/1000 clipped; axes towards S, L, P as in the volumes it was trained on.
  */
@@ -37,6 +42,8 @@ export class CtClip extends Module {
   readonly visualLatent: SplitLinear;
   /** ln of the scale of the similarities, [1]; null where the file has none. */
   readonly temperature: Tensor | null;
+  /** The text tower; null where it was not asked for. */
+  readonly bert: Bert | null;
   /** `to_text_latent`, [L, text width]; null where the file has none. */
   readonly textLatent: Tensor | null;
   /** The text tower's tensors under Hugging Face's names (`embeddings.word_embeddings.weight` …); null where the file has none. */
@@ -45,11 +52,12 @@ export class CtClip extends Module {
   readonly #patch: readonly [number, number, number] | null;
 
   /** Not for users: `loadCtClip` makes it. */
-  constructor(init: Initializer, config: CtVitConfig, parts: Pick<CtClip, 'temperature' | 'textLatent' | 'text' | 'keys'> & { latent: number; tokens: number; patch: readonly [number, number, number] | null }) {
+  constructor(init: Initializer, config: CtVitConfig, parts: Pick<CtClip, 'temperature' | 'bert' | 'textLatent' | 'text' | 'keys'> & { latent: number; tokens: number; patch: readonly [number, number, number] | null }) {
     super();
     this.vision = new CtVit(init, config);
     this.visualLatent = new SplitLinear(init, parts.tokens * config.width, parts.latent);
     this.temperature = parts.temperature;
+    this.bert = parts.bert;
     this.textLatent = parts.textLatent;
     this.text = parts.text;
     this.keys = parts.keys;
@@ -70,6 +78,27 @@ export class CtClip extends Module {
       const { taps: _, ...tokens } = this.vision.forward(piece, this.patchOf(piece));
       return { ...tokens, latent: this.project(tokens.quantisedTokens) };
     });
+  }
+
+  /**
+   * Texts → [B, L], of length 1 (MODEL §1.2). CT-CLIP pads to 512 tokens and masks the padding; the length of a batch changes nothing.
+   * @throws Error where the model was loaded without its text tower, or the texts are longer than its positions
+   */
+  encodeText(texts: TextBatch): Tensor {
+    const { bert, textLatent } = this;
+    if (!bert || !textLatent) throw new Error('CtClip.encodeText: the model was loaded without its text tower; pass loadCtClip { text: true }');
+    return textLatent.engine.scope(() => ops.normalize(ops.linear(bert.forward(texts), textLatent, null)));
+  }
+
+  /**
+   * exp(temperature)·x·y of volumes [B, L] and texts [J, L] → [B, J]. Zero-shot, the score of a finding is the softmax over the logits
+   * of its two prompts (MODEL §1.6).
+   * @throws Error where the file has no temperature
+   */
+  logits(volumes: Tensor, texts: Tensor): Tensor {
+    const { temperature } = this;
+    if (!temperature) throw new Error('CtClip.logits: the checkpoint has no tensor "temperature"; give a whole CT-CLIP checkpoint');
+    return volumes.engine.scope(() => ops.mul(ops.linear(volumes, texts, null), ops.exp(temperature)));
   }
 
   /** The taps of FAST (MODEL §4), [B, t·h·w, C] each, what the projection takes, [B, h·w·C], and the token grid [t, h, w]. */
@@ -142,25 +171,28 @@ function joined(values: readonly unknown[]): unknown {
 
 /**
  * Reads CT-CLIP's released layout (MODEL §1.3), in whatever file format `source` is of: hyper-parameters from the shapes, an optional
- * `module.` before the names, the text tower left to others. The model comes frozen; `requireGrad(true)` makes it trainable.
+ * `module.` before the names, the text tower where it is asked for. The model comes frozen; `requireGrad(true)` makes it trainable.
  *
  * Holds at most one stretch of one tensor on the CPU at a time.
  * @throws Error naming what is missing and what has another shape, with the whole report as its `keys`; nothing is left on the GPU then
  */
-export async function loadCtClip(engine: Engine, source: WeightSource, { patch, onProgress }: CtClipOptions = {}): Promise<CtClip> {
-  const { file, config, latent, tokens } = inferCtClip(source, patch);
+export async function loadCtClip(engine: Engine, source: WeightSource, { patch, text: withText = false, onProgress }: CtClipOptions = {}): Promise<CtClip> {
+  const inferred = inferCtClip(source, patch);
+  const { file, config, latent, tokens } = inferred;
+  const bert = withText ? inferTextTower(inferred, withText === true ? {} : withText) : null;
   const textShape = file.tensors.get('to_text_latent.weight')?.shape;
   const text = prefixed(file, 'text_transformer.');
   const init = new BlankInitializer(engine);
   try {
     const model = new CtClip(init, config, {
       latent, tokens, patch: patch ?? null,
+      bert: bert && new Bert(init, bert.text, bert.vocabularySize),
       temperature: file.tensors.has('temperature') ? init.constant([1]) : null,
       textLatent: textShape?.length === 2 && textShape.every((size) => size > 0) ? init.normal(textShape) : null,
       text: text.tensors.size ? text : null,
       keys: { used: [], unused: [], missing: [], wrongShape: [], textTower: [] },
     });
-    const targets = targetsOf(model);
+    const targets = [...targetsOf(model), ...(model.bert ? bertTargets(model.bert, file) : [])];
     const report = compareKeys(file, targets);
     requireKeys('loadCtClip', file, report);
     Object.assign(model.keys, report, { textTower: report.unused.filter((name) => name.startsWith('text_transformer.')) });
@@ -184,6 +216,18 @@ export function inferCtClip(source: WeightSource, patch?: CtClipOptions['patch']
     throw new Error(`loadCtClip: ${source.name}: tensor "to_visual_latent.weight" must be [latent, tokens·${config.width}], got ${head.length ? `[${head.join(', ')}]` : 'none'}; give a checkpoint of CT-CLIP`);
   }
   return { file, config, latent, tokens };
+}
+
+/** The sizes of the text tower of what `inferCtClip` gave. @throws Error where it, its projection or the temperature is not there */
+export function inferTextTower({ file, latent }: Pick<ReturnType<typeof inferCtClip>, 'file' | 'latent'>, extras: BertExtras = {}): BertConfig {
+  const fail = (rule: string): Error => new Error(`loadCtClip: ${file.name}: ${rule}; give a whole CT-CLIP checkpoint (ct-lite convert FILE lists what a file holds)`);
+  const word = 'text_transformer.embeddings.word_embeddings.weight';
+  if (!file.tensors.has(word)) throw fail(`the file holds no text tower (tensor "${word}" is missing)`);
+  const config = inferBertConfig(file, extras);
+  const head = file.tensors.get('to_text_latent.weight')?.shape;
+  if (head?.join() !== [latent, config.text.width].join()) throw fail(`tensor "to_text_latent.weight" must be [${latent}, ${config.text.width}], got ${head ? `[${head.join(', ')}]` : 'none'}`);
+  if (!file.tensors.has('temperature')) throw fail('tensor "temperature" is missing');
+  return config;
 }
 
 /** What every name starts with where the model was saved inside a wrapper for several GPUs. */

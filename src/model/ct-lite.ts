@@ -5,6 +5,7 @@ import { Linear } from './layers/linear.ts';
 import { BlankInitializer, Initializer, Module } from './module.ts';
 import type { HeadConfig, Preset, TextConfig } from './presets.ts';
 import { makeProjection, type ProjectionHead } from './projection.ts';
+import type { ZeroShotModel } from './zero-shot.ts';
 
 const initialLogScale = Math.log(10); // t' and b of SigLIP, MODEL §3
 
@@ -31,7 +32,7 @@ export interface CtLiteOptions {
 }
 
 /** Image and text towers with their projection heads, and SigLIP's scale and bias. */
-export class CtLite extends Module {
+export class CtLite extends Module implements ZeroShotModel {
   readonly vision: ConvStemViT;
   /** null where a frozen tower reads the texts. */
   readonly text: Bert | null;

@@ -1,8 +1,10 @@
 export { Bert, type TextBatch } from './bert.ts';
-export { loadBertWeights, parseBertConfig, type BertConfig, type BertWeightReport } from './bert-weights.ts';
+export { inferBertConfig, loadBertWeights, parseBertConfig, type BertConfig, type BertExtras, type BertWeightReport } from './bert-weights.ts';
 export { compressDenseHead, fullRank, rankKeeping, type CompressedHead } from './compress-head.ts';
-export { CtClip, loadCtClip, type CtClipEncoding, type CtClipKeys, type CtClipOptions } from './ct-clip.ts';
-export { CtClipTeacher, ctClipTeacherGeometry, loadCtClipTeacher, type CtClipTeacherGeometry } from './ct-clip-teacher.ts';
+export { CtClip, inferCtClip, inferTextTower, loadCtClip, type CtClipEncoding, type CtClipKeys, type CtClipOptions } from './ct-clip.ts';
+export { CtClipBaseline, loadCtClipBaseline } from './ct-clip-baseline.ts';
+export { ctClipGeometry, type CtClipGeometry } from './ct-clip-input.ts';
+export { CtClipTeacher, loadCtClipTeacher } from './ct-clip-teacher.ts';
 export { CtVit, type CtVitConfig, type CtVitOutput } from './ct-vit.ts';
 export { CtLite, FastProjectors, type CtLiteOptions, type FrozenText } from './ct-lite.ts';
 export { ConvStemViT, type AttentionPooled, type EncoderOutput, type VisionEncoder } from './encoder.ts';
@@ -13,3 +15,4 @@ export { presets, tokenGrid, type EncoderConfig, type HeadConfig, type Preset, t
 export { prefixed, type WeightInfo, type WeightSource } from './weight-source.ts';
 export { DenseProjection, makeProjection, StructuredFactorizedProjection, type ProjectionHead } from './projection.ts';
 export { commonGrid, poolTaps, type TokenGrid } from './pool-taps.ts';
+export type { ZeroShotModel } from './zero-shot.ts';

@@ -1,17 +1,18 @@
 /** Zero-shot evaluation over the prompt pairs of the 18 labels (MODEL §1.6). */
 import { noGrad, type Engine } from '../autograd/index.ts';
 import { defaultPrompts, LABELS, UNLABELLED, type CohortScan, type PromptPair, type Tokenizer } from '../data/index.ts';
-import type { CtLite } from '../model/index.ts';
+import type { ZeroShotModel } from '../model/index.ts';
 import { bootstrapMetrics, type BootstrapOptions, type MetricIntervals } from './bootstrap.ts';
 import { evaluateLabels, type EvaluationMetrics, type ScoredSplit } from './metrics.ts';
 import { tokenize } from './texts.ts';
+import { uploadVolumes, type VolumeValues } from './upload-volumes.ts';
 import type { VolumeStore } from './volumes.ts';
 
 export interface PromptEmbeddings {
   /** L2-normalised, [labels, latent] each. */
   present: Float32Array[];
   absent: Float32Array[];
-  /** exp(t'), the factor on cosine similarities. */
+  /** The factor on cosine similarities: exp(t') of CtLite, exp(temperature) of CT-CLIP. */
   scale: number;
 }
 
@@ -19,7 +20,7 @@ export interface PromptEmbeddings {
 const TEXT_BATCH = 32;
 
 /** L2-normalised embeddings of texts, cut at `maxTokens`. */
-export async function embedTexts(model: CtLite, tokenizer: Tokenizer, texts: readonly string[], maxTokens: number): Promise<Float32Array[]> {
+export async function embedTexts(model: ZeroShotModel, tokenizer: Tokenizer, texts: readonly string[], maxTokens: number): Promise<Float32Array[]> {
   const { engine } = model.logScale;
   const all: Float32Array[] = [];
   for (let first = 0; first < texts.length; first += TEXT_BATCH) {
@@ -33,7 +34,7 @@ export async function embedTexts(model: CtLite, tokenizer: Tokenizer, texts: rea
 }
 
 /** Encodes the two prompts of every label, once. */
-export async function encodePrompts(model: CtLite, tokenizer: Tokenizer, prompts: readonly PromptPair[] = defaultPrompts(), maxTokens = 64): Promise<PromptEmbeddings> {
+export async function encodePrompts(model: ZeroShotModel, tokenizer: Tokenizer, prompts: readonly PromptPair[] = defaultPrompts(), maxTokens = 64): Promise<PromptEmbeddings> {
   const embeddings = await embedTexts(model, tokenizer, [...prompts.map(({ positive }) => positive), ...prompts.map(({ negative }) => negative)], maxTokens);
   return { present: embeddings.slice(0, prompts.length), absent: embeddings.slice(prompts.length), scale: Math.exp(await model.logScale.item()) };
 }
@@ -44,17 +45,17 @@ export function scoreLabels(embedding: Float32Array, { present, absent, scale }:
 }
 
 /** L2-normalised image embeddings of a batch [B·D·Y·X] of volumes. */
-export async function embedVolumes(engine: Engine, model: CtLite, batch: Float32Array<ArrayBuffer>, shape: readonly number[]): Promise<Float32Array[]> {
+export async function embedVolumes(engine: Engine, model: ZeroShotModel, batch: VolumeValues, shape: readonly number[]): Promise<Float32Array[]> {
   const count = batch.length / shape.reduce((size, extent) => size * extent, 1);
   return engine.scope(async () => {
-    const output = noGrad(() => model.encodeImage(engine.tensor(batch, [count, 1, ...shape])).embedding);
+    const output = noGrad(() => model.encodeImage(uploadVolumes(engine, batch, [count, 1, ...shape])).embedding);
     return normalizedRows((await output.toArray()) as Float32Array, count);
   });
 }
 
 export interface ScoreOptions {
   engine: Engine;
-  model: CtLite;
+  model: ZeroShotModel;
   tokenizer: Tokenizer;
   volumes: VolumeStore;
   shape: readonly number[];
@@ -68,10 +69,14 @@ export interface ScoreOptions {
 export async function embedScans(scans: readonly CohortScan[], options: Omit<ScoreOptions, 'tokenizer'>): Promise<Float32Array[]> {
   const { engine, model, volumes, shape, quality, batch } = options;
   const all: Float32Array[] = [];
-  let next = volumes.batch(scans.slice(0, batch), () => quality);
+  const load = (first: number): Promise<VolumeValues> => {
+    const group = scans.slice(first, first + batch);
+    return quality === null ? volumes.rawBatch(group) : volumes.jpegBatch(group, () => quality);
+  };
+  let next = load(0);
   for (let first = 0; first < scans.length; first += batch) {
     const input = await next;
-    next = volumes.batch(scans.slice(first + batch, first + 2 * batch), () => quality);
+    next = load(first + batch);
     next.catch(() => {}); // awaited in the next round; until then a failure must not count as unhandled
     all.push(...(await embedVolumes(engine, model, input, shape)));
     options.onProgress?.(all.length);

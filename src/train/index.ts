@@ -2,6 +2,7 @@ export { bootstrapMetrics, type Interval, type MetricIntervals } from './bootstr
 export { compareModels, type Comparison } from './compare.ts';
 export { compressCheckpoint, type CompressedCheckpoint, type CompressedHeadReport, type CompressionChoice } from './compress-checkpoint.ts';
 export { makeConfig, shareSteps, STAGES, totalSteps, TRAINABLE_PARTS, withTeacher, type StageName, type TeacherConfig, type TextTowerConfig, type TrainablePart, type TrainConfig } from './config.ts';
+export { openCtClipBaseline, type OpenedBaseline } from './ct-clip-baseline.ts';
 export { embedReports } from './embed-texts.ts';
 export { embedScans, embedTexts, embedVolumes, encodePrompts, evaluateSplit, scoreEmbeddings, scoreLabels, scoreScans, type Evaluation } from './evaluate.ts';
 export { renderEvaluation } from './evaluation-report.ts';
@@ -18,4 +19,5 @@ export { TeacherTargets, type DecodeForTeacher, type HostTaps } from './teacher-
 export { TextCache, type TextCacheFolder } from './text-cache.ts';
 export { findTextTower, openTextTower, type TextTower } from './text-tower.ts';
 export { CHECKPOINT_FILE, DivergedError, globalStepOf, METRICS_FILE, parseMetrics, train, type MetricsRecord, type StepRecord, type TrainerHost, type TrainingOutcome, type ValidationRecord } from './trainer.ts';
+export { uploadVolumes, type VolumeValues } from './upload-volumes.ts';
 export { VolumeStore } from './volumes.ts';

@@ -1,6 +1,6 @@
 /** What a run's report says, gathered from its folder, its cohort and its evaluation; report.ts renders it. */
 import { encode as encodePng } from 'fast-png';
-import { encodeJpegVolume, psnr, type Cohort, type CohortScan, type FileSystem } from '../data/index.ts';
+import { encodeJpegVolume, greyToValues, psnr, type Cohort, type CohortScan, type FileSystem } from '../data/index.ts';
 import { presets } from '../model/index.ts';
 import { STAGES, type TrainConfig } from './config.ts';
 import type { Evaluation } from './evaluate.ts';
@@ -83,7 +83,7 @@ async function sliceExamples(scans: readonly CohortScan[], volumes: VolumeStore,
   return Promise.all(
     shown.map(async (scan) => {
       const raw = await volumes.raw(scan);
-      const jpeg = await volumes.jpeg(scan, quality);
+      const jpeg = greyToValues(await volumes.jpeg(scan, quality));
       const first = Math.floor(depth / 2) * height * width;
       const slice = (values: Float32Array): SliceExample['raw'] => ({ mime: 'image/png', bytes: greyPng(values.subarray(first, first + height * width), width, height) });
       const zip = await encodeJpegVolume(raw, grid, { quality, source: scan.id });

@@ -50,8 +50,8 @@ export async function loadStep(config: TrainConfig, stage: StageName, step: numb
       load: async () => ({
         size: group.length,
         targets: distils && targets ? await targets.batch(group) : null,
-        raw: needsRaw ? await volumes.batch(group, () => null) : null,
-        jpeg: stage === 'teacher' ? null : await volumes.batch(group, (row) => qualities[first + row]!),
+        raw: needsRaw ? await volumes.rawBatch(group) : null,
+        jpeg: stage === 'teacher' ? null : await volumes.jpegBatch(group, (row) => qualities[first + row]!),
       }),
     };
   };

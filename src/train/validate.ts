@@ -6,6 +6,7 @@ import type { StageName } from './config.ts';
 import { scoreScans } from './evaluate.ts';
 import { evaluateLabels } from './metrics.ts';
 import type { RunState } from './run-state.ts';
+import { uploadVolumes } from './upload-volumes.ts';
 import type { VolumeStore } from './volumes.ts';
 
 /** FAST is a mean over tokens and channels: few scans measure it well. */
@@ -39,13 +40,13 @@ export async function measureDistillation(engine: Engine, { config, teacher, stu
   const losses: Record<string, number> = {};
   for (let first = 0; first < scans.length; first += config.batch) {
     const group = scans.slice(first, first + config.batch);
-    const [raw, jpeg] = await Promise.all([volumes.batch(group, () => null), volumes.batch(group, () => config.quality)]);
+    const [raw, jpeg] = await Promise.all([volumes.rawBatch(group), volumes.jpegBatch(group, () => config.quality)]);
     const shape = [group.length, 1, ...presets[config.preset].grid.shape];
     await engine.scope(async () => {
       const { total, terms } = noGrad(() => fastLoss(
         {
-          student: student!.vision.forward(engine.tensor(jpeg, shape)).taps,
-          teacher: teacher!.vision.forward(engine.tensor(raw, shape)).taps,
+          student: student!.vision.forward(uploadVolumes(engine, jpeg, shape)).taps,
+          teacher: teacher!.vision.forward(uploadVolumes(engine, raw, shape)).taps,
           projectors: projectors!.taps,
         },
         { weights: config.fast },

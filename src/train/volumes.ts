@@ -1,18 +1,24 @@
 /** The volumes of a cohort as model input, decoded ahead of need and kept in memory up to a bound. */
 import { jpegRoundTrip, type CohortScan } from '../data/index.ts';
+import type { VolumeValues } from './upload-volumes.ts';
 
 /** Decodes one scan to the model's grid: Float32Array [D·Y·X] in [−1, 1], uncompressed. The platform gives it (worker threads). */
 export type DecodeScan = (scan: CohortScan) => Promise<Float32Array>;
 
+/** Compresses a volume [D·Y·X] as JPEG and decodes it again: grey levels. Default in this thread; a platform may give worker threads. */
+export type CompressVolume = (values: Float32Array, quality: number, scan: CohortScan) => Promise<Uint8Array>;
+
 export class VolumeStore {
   private readonly decode: DecodeScan;
+  private readonly compress: CompressVolume;
   private readonly shape: [number, number, number];
   private readonly budget: number;
   private readonly cache = new Map<string, Promise<Float32Array>>();
 
   /** Keeps up to `budgetBytes` of decoded volumes, least recently used out first. */
-  constructor(decode: DecodeScan, shape: [number, number, number], budgetBytes: number) {
+  constructor(decode: DecodeScan, shape: [number, number, number], budgetBytes: number, compress: CompressVolume = (values, quality) => jpegRoundTrip(values, shape, quality)) {
     this.decode = decode;
+    this.compress = compress;
     this.shape = shape;
     this.budget = Math.max(1, Math.floor(budgetBytes / (4 * shape[0] * shape[1] * shape[2])));
   }
@@ -34,21 +40,25 @@ export class VolumeStore {
     return decoding;
   }
 
-  /** The same after JPEG at `quality`; what the student sees. */
-  async jpeg(scan: CohortScan, quality: number): Promise<Float32Array> {
-    return jpegRoundTrip(await this.raw(scan), this.shape, quality);
+  /** The same after JPEG at `quality`, as grey levels; what the student sees. */
+  async jpeg(scan: CohortScan, quality: number): Promise<Uint8Array> {
+    return this.compress(await this.raw(scan), quality, scan);
   }
 
-  /** Volumes one after another, as a batch [B·D·Y·X]. */
-  async batch(scans: readonly CohortScan[], quality: (index: number) => number | null): Promise<Float32Array<ArrayBuffer>> {
+  /** Uncompressed volumes one after another, [B·D·Y·X]. */
+  rawBatch(scans: readonly CohortScan[]): Promise<Float32Array<ArrayBuffer>> {
+    return this.gather(scans, (count) => new Float32Array(count), (scan) => this.raw(scan));
+  }
+
+  /** The same after JPEG, each at its own quality, as grey levels. */
+  jpegBatch(scans: readonly CohortScan[], quality: (index: number) => number): Promise<Uint8Array<ArrayBuffer>> {
+    return this.gather(scans, (count) => new Uint8Array(count), (scan, index) => this.jpeg(scan, quality(index)));
+  }
+
+  private async gather<T extends VolumeValues>(scans: readonly CohortScan[], make: (count: number) => T, one: (scan: CohortScan, index: number) => Promise<ArrayLike<number>>): Promise<T> {
     const size = this.shape[0] * this.shape[1] * this.shape[2];
-    const all = new Float32Array(scans.length * size);
-    await Promise.all(
-      scans.map(async (scan, index) => {
-        const q = quality(index);
-        all.set(q === null ? await this.raw(scan) : await this.jpeg(scan, q), index * size);
-      }),
-    );
+    const all = make(scans.length * size);
+    await Promise.all(scans.map(async (scan, index) => all.set(await one(scan, index), index * size)));
     return all;
   }
 }

@@ -53,8 +53,10 @@ export interface VisitOptions {
 }
 
 export async function visit({ url, browser }: Site, { context, prepare, colorScheme = 'light', viewport = { width: 1280, height: 800 } }: VisitOptions = {}): Promise<Visit> {
-  const own = context ?? (await browser.newContext({ viewport, colorScheme, acceptDownloads: true }));
+  const own = context ?? (await browser.newContext({ viewport, colorScheme, locale: 'en-GB', acceptDownloads: true }));
   const page = await own.newPage();
+  // A software renderer holds the page up while it takes in a large volume.
+  page.setDefaultTimeout(120_000);
   const offences: string[] = [];
   page.on('request', (request) => {
     if (!request.url().startsWith(url) && !/^(data|blob):/.test(request.url())) offences.push(`request to ${request.url()}`);
@@ -101,5 +103,6 @@ export async function screenshot(page: Page, name: string): Promise<void> {
   const folder = process.env.CT_LITE_SCREENSHOTS;
   if (!folder) return;
   await page.evaluate(() => scrollTo(0, 0));
-  await page.screenshot({ path: join(folder, `${name}.png`) });
+  // A picture of large volumes takes a software renderer its time.
+  await page.screenshot({ path: join(folder, `${name}.png`), timeout: 120_000 });
 }

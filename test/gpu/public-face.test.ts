@@ -13,7 +13,7 @@ const root = fileURLToPath(new URL('../..', import.meta.url));
 async function runProgram(body: string): Promise<unknown> {
   const adapter = JSON.stringify(process.env.CT_LITE_ADAPTER ?? '');
   const program = `
-    import { bytesAccess, checkpoint, Engine, EngineError, fileAccess, loadCtClip, noGrad, openEngine, openWeights, ops, Tensor } from 'ct-lite';
+    import { bytesAccess, checkpoint, Engine, EngineError, fileAccess, loadCtClip, loadTokenizer, noGrad, openEngine, openWeights, ops, Tensor } from 'ct-lite';
     const engine = await openEngine({ adapter: ${adapter} });
     const result = await (async () => { ${body} })();
     engine.destroy();
@@ -64,6 +64,20 @@ describe('the built package', () => {
 
   it('takes arrays over shared memory', async () => {
     expect(await runProgram("const shared = new Float32Array(new SharedArrayBuffer(8)); shared.set([3, 4]); return [...await engine.tensor(shared).toArray()];")).toEqual([3, 4]);
+  });
+
+  it('reads texts with CT-CLIP', async () => {
+    const result = await runProgram(`
+      const model = await loadCtClip(engine, 'test/fixtures/model/ct-clip-whole.safetensors', { patch: [1, 2, 3], text: { heads: 3 } });
+      const tokenizer = loadTokenizer({ vocabTxt: ['[PAD]', '[UNK]', '[CLS]', '[SEP]', '[MASK]', 'effusion', 'no'].join('\\n') });
+      const texts = model.encodeText(tokenizer.encodeBatch(['Effusion', 'no effusion'], 17));
+      const { latent } = model.encode(engine.full([1, 1, 2, 2, 9], 0.5));
+      const logits = model.logits(latent, texts);
+      const [x, y] = [await latent.toArray(), await texts.toArray()];
+      const expected = [0, 1].map((row) => Math.exp(1.3) * x.reduce((sum, value, at) => sum + value * y[5 * row + at], 0));
+      return { shape: logits.shape, error: Math.max(...(await logits.toArray()).map((value, at) => Math.abs(value - expected[at]))) };`);
+    expect(result).toEqual({ shape: [1, 2], error: expect.any(Number) as number });
+    expect((result as { error: number }).error).toBeLessThan(1e-5);
   });
 
   it('makes tensors, computes, differentiates and reads back', async () => {

@@ -1,5 +1,5 @@
-"""CTViT and CT-CLIP's visual latent in PyTorch, from the definition in the model's documentation (section 1.1), and small checkpoints
-of odd sizes with what they give. Written from that definition alone.
+"""CTViT, CT-CLIP's text tower and its zero-shot scores in PyTorch, from the definition in the model's documentation (sections 1.1, 1.2 and
+1.6), and small checkpoints of odd sizes with what they give. Written from that definition alone.
 
 /usr/bin/python3 test/reference/ct-clip.py                        makes test/fixtures/model/ct-clip-*.{safetensors,pt}
 /usr/bin/python3 test/reference/ct-clip.py GOLDEN.safetensors     compares with a run of the original code (--patch PT P1 P2)
@@ -115,6 +115,86 @@ class Reference:
         }
 
 
+class TextReference:
+    """BERT (post-norm, exact GELU, LayerNorm eps 1e-12) by the released names, and `to_text_latent` of its token 0."""
+
+    def __init__(self, weights, heads):
+        self.w = weights
+        self.heads = heads
+
+    def linear(self, x, name):
+        return F.linear(x, self.w[f"{name}.weight"], self.w[f"{name}.bias"])
+
+    def norm(self, x, name):
+        return F.layer_norm(x, x.shape[-1:], self.w[f"{name}.weight"], self.w[f"{name}.bias"], eps=1e-12)
+
+    def layer(self, x, at, visible):
+        own, heads = f"{at}.attention.self", lambda y: y.reshape(*y.shape[:2], self.heads, -1).transpose(1, 2)
+        q, k, v = (heads(self.linear(x, f"{own}.{part}")) for part in ["query", "key", "value"])
+        scores = (q @ k.transpose(-1, -2) / q.shape[-1] ** 0.5).masked_fill(~visible[:, None, None, :], float("-inf"))
+        context = (scores.softmax(-1) @ v).transpose(1, 2).flatten(2)
+        x = self.norm(x + self.linear(context, f"{at}.attention.output.dense"), f"{at}.attention.output.LayerNorm")
+        return self.norm(x + self.linear(F.gelu(self.linear(x, f"{at}.intermediate.dense")), f"{at}.output.dense"), f"{at}.output.LayerNorm")
+
+    def __call__(self, ids, lengths):
+        """ids are padded to all positions, as CT-CLIP pads them, and the padding is masked."""
+        table = "text_transformer.embeddings"
+        x = self.w[f"{table}.word_embeddings.weight"][ids] + self.w[f"{table}.position_embeddings.weight"] + self.w[f"{table}.token_type_embeddings.weight"][0]
+        x = self.norm(x, f"{table}.LayerNorm")
+        visible = torch.arange(ids.shape[1])[None] < lengths[:, None]
+        index = 0
+        while f"text_transformer.encoder.layer.{index}.intermediate.dense.weight" in self.w:
+            x = self.layer(x, f"text_transformer.encoder.layer.{index}", visible)
+            index += 1
+        return F.normalize(F.linear(x[:, 0], self.w["to_text_latent.weight"]), dim=-1)
+
+
+def make_text_weights(width, layers, feed_forward, vocabulary, positions, latent, temperature):
+    w, t = {}, "text_transformer"
+
+    def linear(name, out, inputs):
+        w[f"{name}.weight"], w[f"{name}.bias"] = torch.randn(out, inputs) * inputs**-0.5, 0.3 * torch.randn(out)
+
+    def norm(name):
+        w[f"{name}.weight"], w[f"{name}.bias"] = 1 + 0.3 * torch.randn(width), 0.3 * torch.randn(width)
+
+    for name, rows in [("word", vocabulary), ("position", positions), ("token_type", 2)]:
+        w[f"{t}.embeddings.{name}_embeddings.weight"] = torch.randn(rows, width)
+    norm(f"{t}.embeddings.LayerNorm")
+    for index in range(layers):
+        at = f"{t}.encoder.layer.{index}"
+        for part in ["query", "key", "value"]:
+            linear(f"{at}.attention.self.{part}", width, width)
+        linear(f"{at}.attention.output.dense", width, width)
+        norm(f"{at}.attention.output.LayerNorm")
+        linear(f"{at}.intermediate.dense", feed_forward, width)
+        linear(f"{at}.output.dense", width, feed_forward)
+        norm(f"{at}.output.LayerNorm")
+    linear(f"{t}.pooler.dense", width, width)
+    for name in ["to_text_latent", "to_text_latent_extra"]:
+        w[f"{name}.weight"] = torch.randn(latent, width) * width**-0.5
+    w["temperature"] = torch.tensor(temperature)
+    return w
+
+
+def make_whole(name):
+    """Both towers: three volumes, and present and absent prompts of five findings, scored as CT-CLIP scores them."""
+    patch, grid, positions, latent, heads = (1, 2, 3), (2, 1, 3), 17, 5, 3
+    weights = make_weights(dim=6, heads=2, dim_head=3, codes=7, layers=(1, 1), patch=patch, tokens=3, latent=latent, seed=5)
+    weights.update(make_text_weights(width=9, layers=2, feed_forward=11, vocabulary=29, positions=positions, latent=latent, temperature=1.3))
+    video = torch.rand(3, 1, *(extent * size for extent, size in zip(grid, patch))) * 2 - 1
+    lengths = torch.tensor([1, 3, 17, 5, 8, 2, 16, 4, 9, 7])  # present and absent of each finding in turn
+    ids = torch.zeros(len(lengths), positions, dtype=torch.long)
+    for row, length in enumerate(lengths):
+        ids[row, :length] = torch.randint(1, 29, (int(length),))
+    exact = double(weights)
+    volumes, texts = Reference(exact, patch)(video.double())["io.latent"], TextReference(exact, heads)(ids, lengths)
+    logits = exact["temperature"].exp() * volumes @ texts.t()
+    scores = logits.reshape(3, -1, 2).softmax(dim=-1)[..., 0]
+    io = {"io.video": video, "io.ids": ids, "io.lengths": lengths, "io.latent": volumes, "io.text_latents": texts, "io.logits": logits, "io.scores": scores}
+    save(name, {**weights, **io}, {"patch": json.dumps(patch), "heads": str(heads)})
+
+
 def make_weights(dim, heads, dim_head, codes, layers, patch, tokens, latent, seed):
     torch.manual_seed(seed)
     w = {}
@@ -207,6 +287,7 @@ def main():
     make_case("ct-clip-flat", patch=(2, 4, 4), grid=(1, 1, 3), batch=3, dim=17, heads=2, dim_head=9, codes=65, layers=(2, 1), latent=1, seed=2)
     # A cube of tokens of square patches, as a teacher of the tiny student.
     make_case("ct-clip-cube", patch=(2, 4, 4), grid=(4, 4, 4), batch=1, dim=10, heads=2, dim_head=4, codes=16, layers=(1, 1), latent=4, seed=4)
+    make_whole("ct-clip-whole")
     # As people save it: a training checkpoint of a wrapped model in half precision, with the text tower's keys and the unused ones.
     patch, grid = (2, 2, 3), (3, 2, 2)
     weights = make_weights(dim=8, heads=2, dim_head=3, codes=11, layers=(1, 1), patch=patch, tokens=4, latent=6, seed=3)

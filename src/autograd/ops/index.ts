@@ -31,4 +31,5 @@ export { maskedAlignment } from './masked-alignment.ts';
 export { RELATIVE_EPSILON, relativeDistance } from './relative-distance.ts';
 export { channelEnergy, channelMagnitude, tokenEnergy, tokenMagnitude } from './token-energy.ts';
 export { weightedMean } from './weighted-mean.ts';
+export { widen } from './widen.ts';
 export { vectorQuantize, type Quantized, type VectorQuantizeOptions } from './vector-quantize.ts';

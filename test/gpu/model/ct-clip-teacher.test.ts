@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { ops, type Tensor } from '../../../src/autograd/index.ts';
 import { bytesAccess, openWeights, type TensorFile } from '../../../src/data/index.ts';
-import { commonGrid, ctClipTeacherGeometry, loadCtClipTeacher, poolTaps, type WeightSource } from '../../../src/model/index.ts';
+import { commonGrid, ctClipGeometry, loadCtClipTeacher, poolTaps, type WeightSource } from '../../../src/model/index.ts';
 import { avgPool3dReference } from '../../../src/autograd/ops/avg-pool3d.ts';
 import { expectClose, randomArray } from '../../support/arrays.ts';
 import { openTestEngine, testEngine } from '../../support/engine.ts';
@@ -62,7 +62,7 @@ describe('CtClipTeacher', () => {
     const tensors = new Map(Object.entries(shapes).map(([name, shape]) => [`visual_transformer.${name}`, { dtype: 'F32', shape }]));
     tensors.set('to_visual_latent.weight', { dtype: 'F32', shape: [512, 294912] });
     const source: WeightSource = { name: 'released', tensors, readFloat32: () => Promise.reject(new Error('nothing is to be read')) };
-    expect(ctClipTeacherGeometry(source)).toEqual({ input: { shape: [240, 480, 480], spacingMm: [1.5, 0.75, 0.75] }, grid: [24, 24, 24], width: 512 });
+    expect(ctClipGeometry(source)).toEqual({ input: { shape: [240, 480, 480], spacingMm: [1.5, 0.75, 0.75] }, grid: [24, 24, 24], width: 512 });
   });
 });
 

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { noGrad, type Engine } from '../../../src/autograd/index.ts';
 import { bytesAccess, openWeights, type CohortScan, type FileSystem } from '../../../src/data/index.ts';
-import { commonGrid, ctClipTeacherGeometry, loadCtClipTeacher, poolTaps, presets, tokenGrid, type CtClipTeacher } from '../../../src/model/index.ts';
+import { commonGrid, ctClipGeometry, loadCtClipTeacher, poolTaps, presets, tokenGrid, type CtClipTeacher } from '../../../src/model/index.ts';
 import { TeacherTargets, withTeacher, type TeacherConfig } from '../../../src/train/index.ts';
 import { expectClose } from '../../support/arrays.ts';
 import { testEngine } from '../../support/engine.ts';
@@ -21,7 +21,7 @@ let engine: Engine;
 let teacher: TeacherConfig;
 beforeAll(async () => {
   engine = await testEngine();
-  const { input, grid, width } = ctClipTeacherGeometry(await openWeights(bytesAccess(checkpoint), 'cube'));
+  const { input, grid, width } = ctClipGeometry(await openWeights(bytesAccess(checkpoint), 'cube'));
   teacher = { weights: 'cube', input, grid: commonGrid(grid, tokenGrid(presets.tiny.encoder)), width };
 });
 

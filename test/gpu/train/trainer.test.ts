@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { noGrad, ops, type Engine } from '../../../src/autograd/index.ts';
-import { jpegRoundTrip } from '../../../src/data/index.ts';
+import { greyToValues, jpegRoundTrip } from '../../../src/data/index.ts';
 import { presets, type Module } from '../../../src/model/index.ts';
 import { CHECKPOINT_FILE, DivergedError, METRICS_FILE, parseMetrics, prepareStage, decodeCheckpoint, type StepRecord } from '../../../src/train/index.ts';
 import { batchIndices } from '../../../src/train/sampler.ts';
@@ -222,7 +222,7 @@ describe('centring the embeddings', () => {
     await run.train();
     const [teacher, student] = await Promise.all([run.state.teacher!, run.state.student!].map(({ imageHead }) => imageHead.bias.toArray()));
     const volumes = await Promise.all(run.cohort.scans.slice(0, 4).map((scan) => jpegRoundTrip(tinyVolume(scan), presets.tiny.grid.shape, 75)));
-    const input = Float32Array.from(volumes.flatMap((volume) => [...volume]));
+    const input = Float32Array.from(volumes.flatMap((volume) => [...greyToValues(volume)]));
     const mean = await engine.scope(async () => noGrad(() => ops.mean(run.state.student!.encodeImage(engine.tensor(input, [4, 1, 16, 64, 64])).embedding, { dim: 0 })).toArray());
     run.dispose();
     const moved = [...teacher!].map((value, at) => value - student![at]!);

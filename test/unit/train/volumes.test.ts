@@ -1,5 +1,5 @@
 import { beforeAll, describe, expect, it } from 'vitest';
-import { initJpegCodec, type CohortScan } from '../../../src/data/index.ts';
+import { greyToValues, initJpegCodec, type CohortScan } from '../../../src/data/index.ts';
 import { nodeJpegWasm } from '../../../src/platform/node-jpeg.ts';
 import { VolumeStore } from '../../../src/train/volumes.ts';
 
@@ -36,7 +36,7 @@ describe('VolumeStore', () => {
 
   it('serves a batch that is larger than its budget', async () => {
     const { volumes, decoded } = store(0);
-    expect([...(await volumes.batch([a, b, c], () => null))].map((value) => Math.round(value * 10))).toEqual([1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3]);
+    expect([...(await volumes.rawBatch([a, b, c]))].map((value) => Math.round(value * 10))).toEqual([1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3]);
     expect(decoded).toEqual(['1', '2', '3']);
   });
 
@@ -46,7 +46,7 @@ describe('VolumeStore', () => {
       if (++calls === 1) throw new Error('cut short');
       return new Float32Array(4);
     }, shape, 100);
-    await expect(volumes.batch([a], () => null)).rejects.toThrow('cut short');
+    await expect(volumes.rawBatch([a])).rejects.toThrow('cut short');
     expect(await volumes.raw(a)).toHaveLength(4);
     expect(calls).toBe(2);
   });
@@ -70,7 +70,7 @@ describe('VolumeStore', () => {
   it('compresses each volume of a batch at its own quality', async () => {
     const random = (seed: number): Float32Array => Float32Array.from({ length: 64 * 64 }, (_, n) => Math.sin((n + seed) ** 2));
     const volumes = new VolumeStore(async ({ id }) => random(Number(id)), [1, 64, 64], 1e6);
-    const [raw, batch] = [await volumes.batch([a, a], () => null), await volumes.batch([a, a], (row) => [95, 10][row]!)];
+    const [raw, batch] = [await volumes.rawBatch([a, a]), greyToValues(await volumes.jpegBatch([a, a], (row) => [95, 10][row]!))];
     const error = (from: number): number => Math.sqrt(batch.slice(from, from + 4096).reduce((sum, value, n) => sum + (value - raw[n]!) ** 2, 0) / 4096);
     expect(error(0)).toBeLessThan(0.1);
     expect(error(4096)).toBeGreaterThan(2 * error(0));
