@@ -35,10 +35,10 @@ export class Engine {
   }
 
   /** A tensor with a copy of `data`. Uint32Array gives u32, Uint8Array u8, all else f32. Throws when the length does not fit the shape. */
-  tensor(data: Float32Array<ArrayBuffer> | Uint32Array<ArrayBuffer> | Uint8Array<ArrayBuffer> | readonly number[], shape: Shape = [data.length], options: TensorOptions = {}): Tensor {
+  tensor(data: Float32Array | Uint32Array | Uint8Array | readonly number[], shape: Shape = [data.length], options: TensorOptions = {}): Tensor {
     checkShape(shape, 'tensor');
     check(data.length === sizeOf(shape), 'tensor', () => `shape ${formatShape(shape)} holds ${sizeOf(shape)} values, got ${data.length}`);
-    const values = data instanceof Float32Array || data instanceof Uint32Array || data instanceof Uint8Array ? data : Float32Array.from(data);
+    const values = data instanceof Float32Array || data instanceof Uint32Array || data instanceof Uint8Array ? unshared(data) : Float32Array.from(data);
     const tensor = this.empty(shape, values instanceof Uint32Array ? 'u32' : values instanceof Uint8Array ? 'u8' : 'f32');
     tensor.requiresGrad = options.requiresGrad ?? false;
     tensor.write(values);
@@ -179,4 +179,9 @@ function tensorsIn(value: unknown, found: Tensor[] = []): Tensor[] {
     for (const item of Object.values(value)) tensorsIn(item, found);
   }
   return found;
+}
+
+/** Memory that no other thread writes to while it is uploaded: shared memory is copied first. */
+function unshared(data: Float32Array | Uint32Array | Uint8Array): Float32Array<ArrayBuffer> | Uint32Array<ArrayBuffer> | Uint8Array<ArrayBuffer> {
+  return data.buffer instanceof ArrayBuffer ? (data as Float32Array<ArrayBuffer> | Uint32Array<ArrayBuffer> | Uint8Array<ArrayBuffer>) : data.slice();
 }

@@ -68,7 +68,8 @@ async function writeAtomically(path: string, parts: Parts): Promise<void> {
 /** Writes a file whose parts are made one after another, as atomically as `writeFile`: what throws on the way leaves nothing behind. */
 export function writeFileParts(path: string, parts: Parts): Promise<void> {
   return writeAtomically(path, parts).catch((error: NodeJS.ErrnoException) => {
-    throw error.code ? fileError('writeFile', path, error) : error; // without a code it is the maker of the parts that failed
+    // Without a code, or with a cause already named, it is the maker of the parts that failed.
+    throw error.code && !error.cause ? fileError('writeFile', path, error) : error;
   });
 }
 

@@ -1,4 +1,6 @@
 import { execFile } from 'node:child_process';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { beforeAll, describe, expect, it } from 'vitest';
@@ -36,6 +38,32 @@ describe('the built package', () => {
       }
       return lengths;`);
     expect(result).toEqual(Array.from({ length: 3 }, () => [1, 6, 1, 3, 2, 2, 8, '1.0000']));
+  });
+
+  it('has declarations that a strict program compiles with, WebGPU\'s types included', async () => {
+    const types = await mkdtemp(join(root, 'dist', 'types-'));
+    try {
+      const compile = (...args: string[]) => promisify(execFile)(process.execPath, ['node_modules/typescript/bin/tsc', ...args], { cwd: root }).catch(({ stdout }: { stdout: string }) => ({ stdout }));
+      expect((await compile('-p', 'tsconfig.types.json', '--outDir', types)).stdout).toBe('');
+      await writeFile(join(types, 'program.mts'), `
+        import { openEngine, ops, noGrad, type Tensor } from './index.js';
+        const engine = await openEngine();
+        const values: Float32Array = new Float32Array(6);
+        const x: Tensor = engine.tensor(values, [2, 3], { requiresGrad: true });
+        const y = noGrad(() => ops.linear(x, x, null));
+        await ops.sigLipLoss(x, x, engine.tensor([1], []), engine.tensor([-1], []), { imageIds: ['a', 'b'], textIds: ['a', 'b'] }).backward();
+        const first: number = (await y.toArray())[0]!;
+        // @ts-expect-error a shape is no text
+        engine.tensor([first], 'wide');`);
+      const strict = ['--noEmit', '--strict', '--module', 'nodenext', '--target', 'es2023', '--lib', 'es2023,dom', '--types', 'node'];
+      expect((await compile(...strict, join(types, 'program.mts'))).stdout).toBe('');
+    } finally {
+      await rm(types, { recursive: true });
+    }
+  }, 180_000);
+
+  it('takes arrays over shared memory', async () => {
+    expect(await runProgram("const shared = new Float32Array(new SharedArrayBuffer(8)); shared.set([3, 4]); return [...await engine.tensor(shared).toArray()];")).toEqual([3, 4]);
   });
 
   it('reads texts with CT-CLIP', async () => {

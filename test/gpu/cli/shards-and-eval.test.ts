@@ -120,6 +120,10 @@ describe('shards and eval on the command line', () => {
     await refuse(['--scores', 'eval-folder'], '--scores needs --labels');
     await refuse(['--scores', 'absent.csv', '--labels', 'scans/labels.csv'], 'absent.csv');
     await refuse(['--scores', 'eval-folder', '--labels', 'scans/labels.csv', '--compare', 'run-folder'], 'must be a scores CSV');
+    // One scan of a class has no variance: that nothing was compared is said, not left out.
+    writeFileSync(at('few.csv'), 'id,Emphysema\na,0.2\nb,0.4\nc,0.9\n');
+    writeFileSync(at('few-truths.csv'), 'id,Emphysema\na,0\nb,0\nc,1\n');
+    expect(await done(['eval', '--scores', 'few.csv', '--labels', 'few-truths.csv', '--compare', 'few.csv', '--split', 'all', '--out', 'few', '--resamples', '10'], { gpu: false })).toContain('not compared: no label has two scans of each class');
     expect(await done(['eval', '--write-prompts', 'default.json'], { gpu: false })).toContain('default.json');
     expect(JSON.parse(readFileSync(at('default.json'), 'utf8'))).toHaveLength(18);
     await refuse(['--write-prompts', 'default.json'], 'is there already');

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { build } from 'esbuild';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { FileSystem } from '../../../src/data/file-system.ts';
-import { nodeFiles } from '../../../src/platform/node-files.ts';
+import { nodeFiles, writeFileParts } from '../../../src/platform/node-files.ts';
 
 const files: FileSystem = nodeFiles;
 const bytes = (text: string) => new TextEncoder().encode(text);
@@ -108,6 +108,16 @@ describe('nodeFiles', () => {
     const said = inChild(`await files.writeFile(${JSON.stringify(join(place, 'x'))}, new Uint8Array(1))`, { uid });
     expect(said).toMatch(/^writeFile: .*: this user may not do that there; choose a folder of your own, or change its permissions \(EACCES\)$/);
     expect(readdirSync(place)).toEqual([]);
+  });
+
+  it('names the path that failed, of a file written in parts and of a part\'s own source', async () => {
+    const parts = async function* (): AsyncGenerator<Uint8Array> {
+      yield bytes('begun');
+      yield await nodeFiles.readFile(join(folder, 'absent'));
+    };
+    await expect(writeFileParts(join(folder, 'parts'), parts())).rejects.toThrow(/^readFile: .*absent: no such file/);
+    await expect(writeFileParts(join(folder, 'nowhere', 'parts'), [])).rejects.toThrow(/^writeFile: .*nowhere.parts: no such file or folder/);
+    expect(readdirSync(folder).filter((name) => name.startsWith('parts'))).toEqual([]);
   });
 
   it('never shows half a file to a reader', async () => {
