@@ -9,7 +9,7 @@ import {
   decodeScan, encodeGreyJpeg, encodeJpegVolume, greyToValues, initJpegCodec, jpegRoundTrip, preprocess, readNifti, readScan, scanFormat, writeNifti, writeNiftiGz,
 } from '../../../src/data/index.ts';
 import type { InputGrid } from '../../../src/data/index.ts';
-import { openDecodePool } from '../../../src/platform/node-decode-pool.ts';
+import { openDecodePool, type JobTime } from '../../../src/platform/node-decode-pool.ts';
 import { nodeJpegWasm } from '../../../src/platform/node-jpeg.ts';
 import { randomHu } from './volumes.ts';
 
@@ -103,6 +103,25 @@ describe('the decode pool', () => {
     }
     expect(seen).toEqual(names);
     await pool.close();
+  });
+
+  it.each([['threads', 2], ['this thread', 0]])('compresses volumes and tells what each job took, in %s', async (_, workers) => {
+    const pool = openDecodePool({ workers, workerFile });
+    const times: JobTime[] = [];
+    pool.onJob = (time) => times.push(time);
+    const { values } = await decodeScan(writeNifti({ ...SOURCE, hu: randomHu(1, SOURCE.shape) }), 'x', GRID);
+    const jobs = [90, 40, 10].map((quality) => ({ name: `at ${quality}`, values, shape: GRID.shape, quality }));
+    const grey = await Promise.all(jobs.map((job) => pool.compress(job)));
+    expect(grey).toEqual(await Promise.all(jobs.map(({ quality }) => jpegRoundTrip(values, GRID.shape, quality))));
+    expect(values).toHaveLength(4 * 8 * 9); // lent, not handed over
+    await expect(pool.compress({ ...jobs[0]!, shape: [1, 2, 3] })).rejects.toThrow('values must be [1, 2, 3] = 6');
+    await pool.close();
+    expect(times.slice(0, 3).map(({ name }) => name).sort()).toEqual(['at 10', 'at 40', 'at 90']);
+    for (const { kind, thread, begin, end } of times) {
+      expect(kind).toBe('JPEG');
+      expect(thread > 0).toBe(workers > 0);
+      expect(end).toBeGreaterThanOrEqual(begin);
+    }
   });
 
   it('begins no more than it may look ahead', async () => {
