@@ -41,11 +41,11 @@ for (const bench of cases.filter(({ family, name }) => `${family} ${name}`.inclu
   const outcome = await runCase(engine, bench, ceiling, options);
   outcomes.push(outcome);
   for (const line of describe(outcome)) print(line);
+  if (options.json) await writeResult(outcome);
 }
 const failed = outcomes.filter((outcome) => 'failed' in outcome);
 const skipped = outcomes.filter((outcome) => 'skipped' in outcome);
 print(`${outcomes.length - failed.length - skipped.length} cases measured, ${failed.length} failed, ${skipped.length} skipped`);
-if (options.json) await writeResults();
 process.exit(failed.length ? 1 : 0);
 
 function describeCeiling({ flops, bandwidth, plan }: Ceiling): string {
@@ -72,7 +72,8 @@ function columns({ pass, milliseconds, spread, gpuMilliseconds, gflops, gigabyte
   ].join('');
 }
 
-async function writeResults(): Promise<void> {
-  const about = { adapter: chosen.name, node: process.version, date: new Date().toISOString(), ceiling };
-  print(`written: ${await mergeResults(resultsFile(chosen.name), about, 'cases', outcomes, ({ family, name }) => `${family} ${name}`)}`);
+/** After each case, since a long run may be cut short. */
+async function writeResult(outcome: Outcome): Promise<void> {
+  const about = { adapter: chosen.name, node: process.version, quick: options.quick, ceiling };
+  await mergeResults(resultsFile(chosen.name), about, 'cases', [{ ...outcome, date: new Date().toISOString() }], ({ family, name }) => `${family} ${name}`);
 }
