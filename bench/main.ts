@@ -31,7 +31,7 @@ if (options.help) {
 }
 
 const chosen = await requestNodeAdapter(options.adapter === undefined ? {} : { adapter: options.adapter });
-const engine = new Engine(await Device.open(chosen.adapter));
+const engine = new Engine(await Device.open(chosen.adapter, { collectGarbage: chosen.collectGarbage }));
 print(describeAdapter(chosen));
 const ceiling = await measureCeiling(engine);
 print(describeCeiling(ceiling));

@@ -35,7 +35,7 @@ export interface OpenEngineOptions {
  */
 export async function openEngine({ adapter, memoryBudget, debug }: OpenEngineOptions = {}): Promise<Engine> {
   const chosen = await requestNodeAdapter(adapter === undefined ? {} : { adapter });
-  return new Engine(await Device.open(chosen.adapter, { ...(memoryBudget !== undefined && { memoryBudget }), ...(debug !== undefined && { debug }) }));
+  return new Engine(await Device.open(chosen.adapter, { collectGarbage: chosen.collectGarbage, ...(memoryBudget !== undefined && { memoryBudget }), ...(debug !== undefined && { debug }) }));
 }
 
 /**

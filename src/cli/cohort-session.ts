@@ -26,7 +26,7 @@ export interface OpenedEngine {
 
 export async function openNodeEngine(adapterName: string | undefined): Promise<OpenedEngine> {
   const { adapter, ...description } = await requestNodeAdapter(adapterName === undefined ? {} : { adapter: adapterName });
-  return { engine: new Engine(await Device.open(adapter)), line: describeAdapter(description), kind: description.kind };
+  return { engine: new Engine(await Device.open(adapter, { collectGarbage: description.collectGarbage })), line: describeAdapter(description), kind: description.kind };
 }
 
 /** Where a cohort lies, as the flags and config.json give it. */

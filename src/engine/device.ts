@@ -12,6 +12,12 @@ export interface DeviceOptions {
   bindingLimit?: number;
   /** Submits every dispatch by itself in its own error scope: slow, but an error names its very op. */
   debug?: boolean;
+  /**
+   * Runs the host's garbage collector. WebGPU has no call to free a bind group: it lives until its JavaScript object is collected,
+   * which a host does not hurry for objects this small. Lavapipe maps a page of memory for each, and a Linux process that has 65,530
+   * pages mapped dies. Without it the host's own pace has to do.
+   */
+  collectGarbage?: () => void;
 }
 
 /** A stretch of a buffer as a kernel binds it. `offset` and `bytes` in bytes. */
@@ -30,6 +36,9 @@ export const storageAlignment = BINDING_ALIGNMENT;
 /** On CPU adapters an invocation costs as much as dozens of elements. */
 const softwareRun = 64;
 const maxCachedBindGroups = 8192;
+/** New bind groups, of all devices, after which those that nobody holds any more are collected. */
+const bindGroupsBetweenCollections = 8192;
+let newBindGroups = 0;
 const wantedFeatures: readonly GPUFeatureName[] = ['shader-f16', 'subgroups', 'timestamp-query'];
 
 /**
@@ -48,6 +57,7 @@ export class Device {
   /** Bytes that `upload` has sent so far. */
   uploadedBytes = 0;
   private readonly debug: boolean;
+  private readonly collectGarbage: () => void;
   private readonly pipelines: PipelineCache;
   private readonly bindGroups = new Map<string, GPUBindGroup>();
   private readonly uniforms: GPUBuffer;
@@ -103,6 +113,7 @@ export class Device {
     this.gpu = gpu;
     this.adapterInfo = adapterInfo;
     this.debug = options.debug ?? false;
+    this.collectGarbage = options.collectGarbage ?? (() => {});
     this.bindingLimit = Math.min(options.bindingLimit ?? Infinity, gpu.limits.maxStorageBufferBindingSize);
     this.pool = new BufferPool(gpu, options.memoryBudget ?? Infinity, (where, scope) => this.watchScope(where, scope));
     this.pool.beforeTrim = () => this.flush();
@@ -233,6 +244,10 @@ export class Device {
     const group = this.gpu.createBindGroup({ label: `${this.currentOp} (${kernel.label})`, layout: compiled.layout, entries });
     if (this.bindGroups.size >= maxCachedBindGroups) this.bindGroups.clear();
     this.bindGroups.set(key, group);
+    if (++newBindGroups >= bindGroupsBetweenCollections) {
+      newBindGroups = 0;
+      this.collectGarbage();
+    }
     return group;
   }
 
@@ -329,6 +344,7 @@ export class Device {
 
   /** Destroys the device and every buffer. Whatever is still recorded is dropped. */
   destroy(): void {
+    this.bindGroups.clear();
     this.gpu.destroy();
   }
 

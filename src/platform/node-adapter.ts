@@ -9,6 +9,8 @@
 import { create } from 'webgpu';
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { isMainThread } from 'node:worker_threads';
 import { loadVulkanLoader, swiftShaderObstacle, unpackSwiftShader, useVulkanDrivers } from './swiftshader.ts';
 
@@ -21,6 +23,8 @@ export interface NodeAdapter {
   name: string;
   /** True where the machine's own drivers did not serve and SwiftShader stepped in. */
   fallback: boolean;
+  /** For `DeviceOptions.collectGarbage`. */
+  collectGarbage: () => void;
 }
 
 export interface NodeAdapterOptions {
@@ -32,6 +36,18 @@ export interface NodeAdapterOptions {
 }
 
 const SYSTEM_MANIFESTS = ['/usr/share/vulkan/icd.d', '/usr/local/share/vulkan/icd.d', '/etc/vulkan/icd.d'];
+
+let collect: (() => void) | null = null;
+
+/** Node's garbage collector, which has no name unless the flag is set; contexts made after that have it. */
+function collectGarbage(): void {
+  if (!collect) {
+    setFlagsFromString('--expose-gc');
+    collect = runInNewContext('gc') as () => void;
+    setFlagsFromString('--no-expose-gc');
+  }
+  collect();
+}
 
 /** Dawn's devices crash the process once their instance is collected: every instance lives as long as the process. */
 const instances: GPU[] = [];
@@ -74,7 +90,7 @@ function adapterName({ vendor, architecture, device, description }: GPUAdapterIn
 
 function found(pair: { adapter: GPUAdapter; gpu: GPU }, fallback: boolean): NodeAdapter {
   const { info } = pair.adapter;
-  return { ...pair, kind: isSoftwareAdapter(info) ? 'software' : 'hardware', name: adapterName(info), fallback };
+  return { ...pair, kind: isSoftwareAdapter(info) ? 'software' : 'hardware', name: adapterName(info), fallback, collectGarbage };
 }
 
 function systemManifests(pattern: RegExp): string[] {

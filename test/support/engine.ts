@@ -15,7 +15,7 @@ export function testEngine(): Promise<Engine> {
 
 /** An engine of its own, for tests that change limits or destroy the device. */
 export async function openTestEngine(options: DeviceOptions = {}): Promise<Engine> {
-  const { adapter, name } = await requestNodeAdapter({ adapter: process.env.CT_LITE_ADAPTER });
+  const { adapter, name, collectGarbage } = await requestNodeAdapter({ adapter: process.env.CT_LITE_ADAPTER });
   if (/null/i.test(name)) throw new Error('the null backend never executes: its read-backs are garbage, so value tests refuse it');
-  return new Engine(await Device.open(adapter, options));
+  return new Engine(await Device.open(adapter, { collectGarbage, ...options }));
 }
