@@ -59,7 +59,8 @@ export async function expectOp<I extends OpInputs>({ inputs, run, reference, bac
       tensors[name]!.zeroGrad();
     }
   });
-  if (engine.memory.liveBuffers !== before) throw new Error(`the op left ${engine.memory.liveBuffers - before} buffers behind`);
+  // Fewer are fine: what earlier tests left may be collected meanwhile.
+  if (engine.memory.liveBuffers > before) throw new Error(`the op left ${engine.memory.liveBuffers - before} buffers behind`);
 }
 
 /** Compares a reference gradient with central differences of its forward reference, both in float64. No GPU. */

@@ -167,10 +167,10 @@ describe('CtClip', () => {
     run();
     const held = engine.memory.liveBuffers; // with the position bias, which is kept
     run();
-    expect(engine.memory.liveBuffers).toBe(held);
+    expect(engine.memory.liveBuffers).toBeLessThanOrEqual(held);
     model.dispose();
     video.dispose();
-    expect(engine.memory.liveBuffers).toBe(before);
+    expect(engine.memory.liveBuffers).toBeLessThanOrEqual(before);
   });
 });
 
@@ -219,7 +219,7 @@ describe('the key report', () => {
       throw error;
     }).toThrow(message);
     if (String(error).includes('are missing') || String(error).includes('another shape')) expect((error as { keys?: CtClipKeys }).keys!.used.length).toBeGreaterThan(30);
-    expect(engine.memory.liveBuffers).toBe(before);
+    expect(engine.memory.liveBuffers).toBeLessThanOrEqual(before);
   });
 
   it('takes the patch from the caller where no tensor tells it', async () => {

@@ -182,7 +182,7 @@ describe('openTextTower', () => {
     await writeBertFolder(files, 'bert', { vocabTxt });
     await spoil(files);
     await expect(open(engine, files, true)).rejects.toThrow(message);
-    expect(engine.memory.liveBuffers).toBe(before);
+    expect(engine.memory.liveBuffers).toBeLessThanOrEqual(before);
   });
 
   it('takes a table longer than the vocabulary, and its own case', async () => {

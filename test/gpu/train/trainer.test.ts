@@ -375,6 +375,6 @@ describe('memory', () => {
     const validations = parseMetrics(await run.files.readFile(metricsPath)).filter(({ kind }) => kind === 'validation');
     expect(validations.map(({ stage, globalStep }) => [stage, globalStep])).toEqual([['teacher', 1], ['teacher', 2], ['teacher', 3], ['align', 7], ['align', 8], ['align', 9]]);
     run.dispose();
-    expect(engine.memory.liveBuffers).toBe(start);
+    expect(engine.memory.liveBuffers).toBeLessThanOrEqual(start);
   });
 });

@@ -22,7 +22,7 @@ describe('a virtual batch of four volumes', () => {
     const whole = await steps(engine, 4);
     const { liveBuffers } = engine.memory;
     const parts = await steps(engine, batch);
-    expect(engine.memory.liveBuffers).toBe(liveBuffers);
+    expect(engine.memory.liveBuffers).toBeLessThanOrEqual(liveBuffers);
     expect(parts.map(({ stage }) => stage)).toEqual(['teacher', 'fast', 'align']);
     parts.forEach(({ losses, gradientNorm }, at) => {
       const expected = whole[at]!;
