@@ -130,8 +130,8 @@ describe.skipIf(!chromiumPath)('the page', () => {
     await third.page.click('#runs-body [data-action=resume]');
     await shows(third.page, '#training-facts', /\d+ of 30/, { alert: '#training-message', timeout: 180_000 });
     const after = Number(/(\d+) of 30/.exec(await third.page.innerText('#training-facts'))![1]);
-    // Saved after every step: at most the one in progress is lost.
-    expect(after).toBeGreaterThanOrEqual(before);
+    // The list counts the steps in the metrics; the last one may have been logged and not yet saved when the tab was closed.
+    expect(after).toBeGreaterThanOrEqual(before - 1);
     await third.page.click('#pause');
     await shows(third.page, '#live-title', /Paused/, { alert: '#training-message' });
     await third.context.close();
