@@ -23,7 +23,7 @@ describe('text tower, compress-head and embed on the command line', () => {
     return { rows: Array.from({ length: count! }, (_, row) => (data as Float32Array).slice(row * length!, (row + 1) * length!)), ids: JSON.parse(metadata.ids!) as string[] };
   };
   const done = async (...args: string[]): Promise<Finished> => {
-    const finished = await command.run(args, { cwd });
+    const finished = await command.run(args, { cwd, gpu: args[0] !== 'compress-head' });
     expect(finished.code, finished.err).toBe(0);
     return finished;
   };
@@ -65,7 +65,7 @@ describe('text tower, compress-head and embed on the command line', () => {
     await done('compress-head', 'run', '--out', 'full.safetensors', '--rank', '16');
     const [dense, full] = [await findings('run'), await findings('full.safetensors')];
     for (const label of LABELS) expect(Math.abs(full[label]! - dense[label]!)).toBeLessThan(1e-4);
-    const refused = await command.run(['compress-head', 'run', '--out', 'full.safetensors'], { cwd });
+    const refused = await command.run(['compress-head', 'run', '--out', 'full.safetensors'], { cwd, gpu: false });
     expect([refused.code, refused.err]).toEqual([1, 'error: --out full.safetensors: a file of that name is there already; choose another, or remove it\n']);
   }, limit);
 
