@@ -12,7 +12,7 @@ export function checkpoint(body: (...inputs: Tensor[]) => Tensor, ...inputs: Ten
   check(inputs.length > 0, 'checkpoint', () => 'takes at least one input tensor');
   const { engine } = inputs[0]!;
   return engine.inOp('checkpoint', () => {
-    const output = noGrad(() => body(...inputs));
+    const output = noGrad(() => engine.scope(() => body(...inputs)));
     if (!isGradEnabled()) return output;
     const fresh = inputs.includes(output) ? output.alias() : output;
     const saved = Object.fromEntries(inputs.map((input, index) => [index, input]));
@@ -24,7 +24,8 @@ export function checkpoint(body: (...inputs: Tensor[]) => Tensor, ...inputs: Ten
         copy.requiresGrad = needs[index]!;
         return copy;
       });
-      const again = withGradMode(true, () => body(...copies));
+      // In a scope of its own: what the second run makes and the tape does not save goes at once.
+      const again = withGradMode(true, () => engine.scope(() => body(...copies)));
       if (again.requiresGrad) runBackward(again, dY);
       for (const { grad } of copies) if (grad) engine.track(grad); // `backward` keeps gradients; these are intermediates
       return [...copies.map((copy) => copy.grad), null];

@@ -45,7 +45,10 @@ export class BufferPool {
     const buffer = reused ?? this.create(size, bytes, where);
     this.stats.liveBytes += size;
     this.stats.liveBuffers++;
-    this.stats.peakBytes = Math.max(this.stats.peakBytes, this.stats.liveBytes);
+    if (this.stats.liveBytes > this.stats.peakBytes) {
+      this.stats.peakBytes = this.stats.liveBytes;
+      this.onPeak();
+    }
     return buffer;
   }
 
@@ -58,11 +61,21 @@ export class BufferPool {
     else this.free.set(buffer.bytes, [buffer]);
   }
 
-  /** Destroys the buffers held for reuse. The caller has submitted all work that uses them. */
-  trim(): void {
-    for (const list of this.free.values()) for (const buffer of list) buffer.gpu.destroy();
-    this.free.clear();
-    this.stats.freeBytes = 0;
+  /**
+   * Destroys buffers held for reuse, the largest first, until `bytes` are freed; without it all. The caller has submitted all work that
+   * uses them.
+   */
+  trim(bytes = Infinity): void {
+    let left = bytes;
+    for (const size of [...this.free.keys()].sort((a, b) => b - a)) {
+      const list = this.free.get(size)!;
+      while (list.length && left > 0) {
+        list.pop()!.gpu.destroy();
+        this.stats.freeBytes -= size;
+        left -= size;
+      }
+      if (!list.length) this.free.delete(size);
+    }
   }
 
   get snapshot(): PoolStats {
@@ -73,6 +86,9 @@ export class BufferPool {
     this.stats.peakBytes = this.stats.liveBytes;
   }
 
+  /** Called when more is lent than ever before. */
+  onPeak: () => void = () => {};
+
   /** Called when the budget is reached, before giving up: submits open work so that `trim` is allowed. */
   beforeTrim: () => void = () => {};
 
@@ -81,9 +97,10 @@ export class BufferPool {
     if (size > maxBufferSize) {
       throw new OutOfMemoryError(where, `needs a buffer of ${mebibytes(asked)}, but the adapter's maxBufferSize is ${mebibytes(maxBufferSize)}; use a smaller batch or preset`);
     }
-    if (this.stats.liveBytes + this.stats.freeBytes + size > this.budget && this.stats.freeBytes > 0) {
+    const excess = this.stats.liveBytes + this.stats.freeBytes + size - this.budget;
+    if (excess > 0 && this.stats.freeBytes > 0) {
       this.beforeTrim();
-      this.trim();
+      this.trim(excess);
     }
     if (this.stats.liveBytes + size > this.budget) {
       throw new OutOfMemoryError(

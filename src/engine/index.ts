@@ -1,4 +1,5 @@
 export { mebibytes, type PoolBuffer, type PoolStats } from './buffers.ts';
+export { countingAdapter } from './counting-adapter.ts';
 export { Device, storageAlignment, type BufferView, type DeviceOptions } from './device.ts';
 export { byteLength, bytesPerElement, type DType } from './dtype.ts';
 export { check, DeviceLostError, EngineError, OutOfMemoryError } from './errors.ts';

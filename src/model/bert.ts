@@ -1,7 +1,9 @@
 import { ops, type Tensor } from '../autograd/index.ts';
+import { checkpointed } from './checkpointed.ts';
 import { LayerNorm } from './layers/layer-norm.ts';
 import { Linear } from './layers/linear.ts';
-import { mergeHeads, splitHeads } from './layers/transformer-block.ts';
+import { attentionPlan, mergeHeads, splitHeads } from './layers/transformer-block.ts';
+import { NO_MEASURES, type MemoryMeasures } from './memory-measures.ts';
 import { Module, type Initializer } from './module.ts';
 import type { TextConfig } from './presets.ts';
 
@@ -44,10 +46,10 @@ class BertLayer extends Module {
   }
 
   /** x [B, T, width], mask [B, 1, 1, T] added to the scores → [B, T, width]. */
-  forward(x: Tensor, mask: Tensor): Tensor {
+  forward(x: Tensor, mask: Tensor, { fusedAttention = false }: { fusedAttention?: boolean } = {}): Tensor {
     return x.engine.scope(() => {
       const [q, k, v] = [this.query, this.key, this.value].map((projection) => splitHeads(projection.forward(x), this.#heads)) as [Tensor, Tensor, Tensor];
-      const attended = mergeHeads(ops.scaledDotProductAttention(q, k, v, { bias: mask }));
+      const attended = mergeHeads(ops.scaledDotProductAttention(q, k, v, { bias: mask, ...attentionPlan(fusedAttention) }));
       const middle = this.attentionNorm.forward(ops.add(x, this.attentionOutput.forward(attended)));
       return this.outputNorm.forward(ops.add(middle, this.output.forward(ops.gelu(this.intermediate.forward(middle)))));
     });
@@ -61,6 +63,8 @@ export class Bert extends Module {
   readonly tokenTypeEmbeddings: Tensor;
   readonly embeddingsNorm: LayerNorm;
   readonly layers: BertLayer[];
+  /** How `forward` keeps within memory; there is no stem here. */
+  measures: Readonly<MemoryMeasures> = NO_MEASURES;
   readonly #config: TextConfig;
 
   constructor(init: Initializer, config: TextConfig, vocabularySize: number) {
@@ -99,7 +103,11 @@ export class Bert extends Module {
       const place = ops.add(ops.embedding(this.positionEmbeddings, positions, [tokens]), ops.embedding(this.tokenTypeEmbeddings, new Uint32Array(1), [1]));
       let stream = this.embeddingsNorm.forward(ops.add(ops.embedding(this.wordEmbeddings, ids, [batch, tokens]), place));
       const mask = engine.tensor(paddingMask(lengths, batch, tokens), [batch, 1, 1, tokens]);
-      for (const layer of this.layers) stream = layer.forward(stream, mask);
+      const { checkpointBlocks, fusedAttention } = this.measures;
+      for (const layer of this.layers) {
+        const forward = (input: Tensor, added: Tensor): Tensor => layer.forward(input, added, { fusedAttention });
+        stream = checkpointBlocks ? checkpointed([layer], forward, stream, mask) : forward(stream, mask);
+      }
       return stream;
     });
   }

@@ -2,6 +2,7 @@ import { noGrad, ops, Tensor, type Engine } from '../autograd/index.ts';
 import { Bert, type TextBatch } from './bert.ts';
 import { ConvStemViT, type EncoderOutput } from './encoder.ts';
 import { Linear } from './layers/linear.ts';
+import type { MemoryMeasures } from './memory-measures.ts';
 import { BlankInitializer, Initializer, Module } from './module.ts';
 import type { HeadConfig, Preset, TextConfig } from './presets.ts';
 import { makeProjection, type ProjectionHead } from './projection.ts';
@@ -54,6 +55,12 @@ export class CtLite extends Module implements ZeroShotModel {
     this.textHead = makeProjection(init, (this.text ?? frozenText!).width, headConfig);
     this.logScale = init.constant([1], initialLogScale);
     this.logitBias = init.constant([1], logitBias);
+  }
+
+  /** How both towers keep within memory from now on. A frozen text tower is the caller's. */
+  setMeasures(measures: Readonly<MemoryMeasures>): void {
+    this.vision.measures = measures;
+    if (this.text) this.text.measures = measures;
   }
 
   /** x [B, 1, D, Y, X] → encoder output and embedding [B, latent], not yet normalised. */

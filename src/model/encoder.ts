@@ -1,10 +1,13 @@
-import { checkpoint, ops, type Tensor } from '../autograd/index.ts';
+import { ops, type Tensor } from '../autograd/index.ts';
+import { checkpointed } from './checkpointed.ts';
 import type { Tap } from './fast.ts';
 import { LayerNorm } from './layers/layer-norm.ts';
 import { Linear } from './layers/linear.ts';
 import { TransformerBlock } from './layers/transformer-block.ts';
+import { NO_MEASURES, type MemoryMeasures } from './memory-measures.ts';
 import { Module, type Initializer } from './module.ts';
-import { tokenGrid, type EncoderConfig, type StemConv } from './presets.ts';
+import { tokenGrid, type EncoderConfig } from './presets.ts';
+import { runStems, runStemSlabs, Stem } from './stem.ts';
 
 export interface EncoderOutput {
   /** End of the spatial and of the temporal stack, tokens ordered (t, h, w): FAST's taps (MODEL §4). */
@@ -25,29 +28,6 @@ export interface VisionEncoder extends Module {
   readonly width: number;
   /** x [B, 1, D, Y, X] in [−1, 1]. */
   forward(x: Tensor): EncoderOutput;
-}
-
-/** One stem convolution with its LayerNorm over channels. */
-class Stem extends Module {
-  readonly weight: Tensor;
-  readonly bias: Tensor;
-  readonly norm: LayerNorm;
-  private readonly config: StemConv;
-
-  constructor(init: Initializer, inChannels: number, config: StemConv) {
-    super();
-    const fanIn = inChannels * config.kernel[0] * config.kernel[1] * config.kernel[2];
-    this.weight = init.normal([config.channels, inChannels, ...config.kernel], Math.sqrt(1 / fanIn));
-    this.bias = init.constant([config.channels], 0);
-    this.norm = new LayerNorm(init, config.channels);
-    this.config = config;
-  }
-
-  /** x [B, C, D, Y, X] → normalised channels-last [B, D', Y', X', C']. */
-  forward(x: Tensor): Tensor {
-    const { stride, padding } = this.config;
-    return this.norm.forward(ops.permute(ops.conv3d(x, this.weight, this.bias, { stride, padding }), [0, 2, 3, 4, 1]));
-  }
 }
 
 /** Position tables for each axis of the token grid; their sum is added to the tokens. */
@@ -106,8 +86,8 @@ export class ConvStemViT extends Module implements VisionEncoder {
   readonly temporal: TransformerBlock[];
   readonly temporalNorm: LayerNorm;
   readonly pool: AttentionPool;
-  /** Runs each block under gradient checkpointing: about a quarter more work, and the activations of one block at a time. */
-  checkpointBlocks = false;
+  /** How `forward` keeps within memory. */
+  measures: Readonly<MemoryMeasures> = NO_MEASURES;
   readonly #config: EncoderConfig;
   readonly #grid: [number, number, number];
 
@@ -163,13 +143,18 @@ export class ConvStemViT extends Module implements VisionEncoder {
 
   /** [B, 1, D, Y, X] → tokens with positions [B, t, h, w, C]. */
   private embed(x: Tensor): Tensor {
-    const first = ops.gelu(this.stem1.forward(x));
-    return this.positions.forward(this.stem2.forward(ops.permute(first, [0, 4, 1, 2, 3])));
+    const { stemSlabs } = this.measures;
+    const { stem1, stem2 } = this;
+    return this.positions.forward(stemSlabs > 1 ? runStemSlabs(stem1, stem2, x, stemSlabs) : runStems(stem1, stem2, x));
   }
 
   private run(blocks: readonly TransformerBlock[], x: Tensor): Tensor {
+    const { checkpointBlocks, fusedAttention } = this.measures;
     let stream = x;
-    for (const block of blocks) stream = this.checkpointBlocks ? checkpoint((input) => block.forward(input), stream) : block.forward(stream);
+    for (const block of blocks) {
+      const forward = (input: Tensor): Tensor => block.forward(input, { fusedAttention });
+      stream = checkpointBlocks ? checkpointed([block], forward, stream) : forward(stream);
+    }
     return stream;
   }
 }

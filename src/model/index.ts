@@ -10,6 +10,7 @@ export { CtLite, FastProjectors, type CtLiteOptions, type FrozenText } from './c
 export { ConvStemViT, type AttentionPooled, type EncoderOutput, type VisionEncoder } from './encoder.ts';
 export * from './fast.ts';
 export type { KeyReport } from './load-weights.ts';
+export { NO_MEASURES, type MemoryMeasures } from './memory-measures.ts';
 export { BlankInitializer, Constant, Initializer, Module } from './module.ts';
 export { presets, tokenGrid, type EncoderConfig, type HeadConfig, type Preset, type PresetName, type TextConfig } from './presets.ts';
 export { prefixed, type WeightInfo, type WeightSource } from './weight-source.ts';

@@ -1,5 +1,5 @@
 /** Settings of a run. They are saved with every checkpoint, so that a resumed run needs no flags. */
-import type { PresetName, TextConfig } from '../model/index.ts';
+import type { MemoryMeasures, PresetName, TextConfig } from '../model/index.ts';
 
 export const STAGES = ['teacher', 'fast', 'align'] as const;
 export type StageName = (typeof STAGES)[number];
@@ -35,6 +35,8 @@ export interface TrainConfig {
   batch: number;
   /** Volumes a step where it is more than `batch`: encoded part by part, with the gradients of all together (gradient caching). */
   virtualBatch?: number;
+  /** How the models keep within memory; they compute the same up to rounding. None where not given. */
+  measures?: MemoryMeasures;
   /** Stages to run, in order: teacher (SigLIP on uncompressed input), fast (FAST alone), align (SigLIP + fastWeight·FAST). */
   stages: Partial<Record<StageName, StageConfig>>;
   /** JPEG quality of validation, test and prediction, and the range that training draws from [O]. */

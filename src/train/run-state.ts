@@ -1,7 +1,7 @@
 /** What a run holds on the GPU, and how it goes into a checkpoint and comes back. */
 import type { Engine, Tensor } from '../autograd/index.ts';
 import { DEFAULT_TOKENIZER_SETTINGS, loadTokenizer, type Tokenizer, type TokenizerSettings } from '../data/index.ts';
-import { Bert, BlankInitializer, CtLite, FastProjectors, fullRank, presets, type Module } from '../model/index.ts';
+import { Bert, BlankInitializer, CtLite, FastProjectors, fullRank, NO_MEASURES, presets, type Module } from '../model/index.ts';
 import { STAGES, type StageName, type TrainConfig } from './config.ts';
 import { AdamW } from './optimizer.ts';
 import { decodeSafetensors, encodeSafetensors, type SafetensorsTensor } from './safetensors.ts';
@@ -51,6 +51,7 @@ export function prepareStage(engine: Engine, state: RunState, stage: StageName):
     const teacherWidth = config.teacher?.width ?? state.teacher?.vision.width;
     if (teacherWidth) state.projectors ??= new FastProjectors(engine, state.student.vision.width, teacherWidth, config.seed + 2, config.studentFromTeacher);
   }
+  for (const model of [state.teacher, state.student]) model?.setMeasures(config.measures ?? NO_MEASURES);
   state.teacher?.requireGrad(false);
   state.student?.requireGrad(false);
   for (const [, tensor] of trainedParameters(state, stage)) tensor.requiresGrad = true;
@@ -70,7 +71,8 @@ function makeModel(engine: Engine, state: RunState, seed: number): CtLite {
   return model;
 }
 
-function newModel(engine: Engine, state: RunState, seed: number | null): CtLite {
+/** A model of the run; with seed null its parameters are undefined, to be filled. */
+export function newModel(engine: Engine, state: RunState, seed: number | null): CtLite {
   const { config, tokenizer } = state;
   const { head, headRank, logitBias, textTower: pretrained } = config;
   return new CtLite(engine, presets[config.preset], {

@@ -15,6 +15,11 @@ export function mergeHeads(x: Tensor): Tensor {
   return ops.reshape(ops.permute(x, [0, 2, 1, 3]), [batch, tokens, heads * length]);
 }
 
+/** Options of attention that never holds scores, or none. */
+export function attentionPlan(fused: boolean): { plan?: 'registers' } {
+  return fused ? { plan: 'registers' } : {};
+}
+
 /** Pre-norm transformer block (MODEL §5): x += out(attention(LN(x))); x += MLP(LN(x)), GELU, softmax scaled by 1/√d_h. */
 export class TransformerBlock extends Module {
   readonly norm1: LayerNorm;
@@ -37,19 +42,19 @@ export class TransformerBlock extends Module {
   }
 
   /** x [B, T, C] → [B, T, C]. */
-  forward(x: Tensor): Tensor {
+  forward(x: Tensor, { fusedAttention = false }: { fusedAttention?: boolean } = {}): Tensor {
     return x.engine.scope(() => {
-      const attended = ops.add(x, this.attention(this.norm1.forward(x)));
+      const attended = ops.add(x, this.attention(this.norm1.forward(x), fusedAttention));
       return ops.add(attended, this.mlp2.forward(ops.gelu(this.mlp1.forward(this.norm2.forward(attended)))));
     });
   }
 
-  private attention(x: Tensor): Tensor {
+  private attention(x: Tensor, fused: boolean): Tensor {
     const [batch, tokens, channels] = x.shape as [number, number, number];
     const { heads } = this;
     const packed = ops.permute(ops.reshape(this.qkv.forward(x), [batch, tokens, 3, heads, channels / heads]), [2, 0, 3, 1, 4]);
     const part = (index: number): Tensor =>
       ops.reshape(ops.slice(packed, { dim: 0, start: index, end: index + 1 }), [batch, heads, tokens, channels / heads]);
-    return this.out.forward(mergeHeads(ops.scaledDotProductAttention(part(0), part(1), part(2))));
+    return this.out.forward(mergeHeads(ops.scaledDotProductAttention(part(0), part(1), part(2), attentionPlan(fused))));
   }
 }
