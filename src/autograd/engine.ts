@@ -1,5 +1,5 @@
 import fillSource from '../../kernels/fill.wgsl';
-import { byteLength, check, checkShape, defineKernel, formatShape, sizeOf, type Device, type DType, type PoolStats, type Shape } from '../engine/index.ts';
+import { byteLength, check, checkShape, countingAdapter, defineKernel, Device, formatShape, sizeOf, type DType, type PoolStats, type Shape } from '../engine/index.ts';
 import { runPieces } from './split.ts';
 import { reachableNodes, releaseNode, type TapeNode } from './tape.ts';
 import { Tensor } from './tensor.ts';
@@ -107,6 +107,11 @@ export class Engine {
   /** Bytes and buffers in use. */
   get memory(): PoolStats {
     return this.device.memory;
+  }
+
+  /** An engine that allocates what this one would for the same work, and computes nothing: see `countingAdapter`. */
+  async counting(): Promise<Engine> {
+    return new Engine(await Device.open(countingAdapter(this.device), { bindingLimit: this.device.bindingLimit }));
   }
 
   /** Submits what is recorded and waits until the GPU has done it. */

@@ -4,8 +4,8 @@ import { STAGES, totalSteps } from '../train/index.ts';
 import type { RunConfig } from './run-folder.ts';
 import type { TrainFlags } from './train.ts';
 
-/** Flags that may differ: --learning-rate by design (a diverged run goes on with less), --adapter since another machine may finish, --profile since it only watches. */
-type FreeFlag = 'resume' | 'learningRate' | 'adapter' | 'profile';
+/** Flags that may differ: --learning-rate by design (a diverged run goes on with less), --adapter since another machine may finish, --memory since it changes rounding alone, --profile since it only watches. */
+type FreeFlag = 'resume' | 'learningRate' | 'adapter' | 'memory' | 'profile';
 type BoundFlag = Exclude<keyof TrainFlags, FreeFlag>;
 
 const none = 'none';

@@ -3,7 +3,7 @@ import { createRequire } from 'node:module';
 import { readFile, stat } from 'node:fs/promises';
 import { nodeFiles } from '../platform/node-files.ts';
 import { scanBytes } from '../platform/node-scan.ts';
-import { CHECKPOINT_FILE, collectReport, renderReport, type Evaluation, type TrainConfig, type VolumeStore } from '../train/index.ts';
+import { CHECKPOINT_FILE, collectReport, renderReport, type Evaluation, type MemoryPlan, type TrainConfig, type VolumeStore } from '../train/index.ts';
 import type { CohortSource, OpenedEngine, ReadableCohort } from './cohort-session.ts';
 import type { TeacherSource } from './teacher.ts';
 
@@ -23,6 +23,8 @@ export interface RunConfig {
   textCache?: string;
   /** The CT-CLIP checkpoint that the run distils. */
   teacher?: TeacherSource;
+  /** How the run keeps within GPU memory. Absent in runs of a browser. */
+  memory?: MemoryPlan;
   train: TrainConfig;
 }
 

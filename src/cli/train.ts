@@ -9,13 +9,14 @@ import { createProgress } from '../platform/progress.ts';
 import { decodeCheckpoint, evaluateSplit, findTextTower, globalStepOf, makeConfig, openTextTower, readCheckpointHeader, requireTeacher, scoreScans, shareSteps, STAGES, TextCache, totalSteps, train, TRAINABLE_PARTS, withTeacher, type Evaluation, type RunState, type StageName, type TeacherTargets, type TextTowerConfig, type TrainablePart, type TrainConfig } from '../train/index.ts';
 import { cohortSource, openCohortSession, openNodeEngine, withCohortFlags, type CohortSession, type CohortSource, type OpenedEngine } from './cohort-session.ts';
 import { Interrupted, interruptSignal } from './interrupt.ts';
-import { wholeNumber } from './options.ts';
+import { byteSize, wholeNumber } from './options.ts';
 import { writePhantomCohort } from './phantom-cohort.ts';
 import { phantomSizes, refuseContradictions } from './resume-flags.ts';
 import { locatePaths } from './resume-paths.ts';
 import { findCheckpoint, readRunConfig, removeLeftovers, writeRunConfig, writeRunReport, type RunConfig } from './run-folder.ts';
 import { print, say } from './terminal.ts';
 import { describeTeacher, openTargets } from './teacher.ts';
+import { keepToPlan, planRunMemory } from './train-memory.ts';
 import { profileSteps, requireTimestamps } from './train-profile.ts';
 import { packageVersion } from './versions.ts';
 import { openWeightFile } from './weight-files.ts';
@@ -45,6 +46,7 @@ export interface TrainFlags {
   steps?: number;
   batch?: number;
   virtualBatch?: number;
+  memory?: number;
   quality?: number;
   learningRate?: number;
   adapter?: string;
@@ -71,12 +73,13 @@ export function trainCommand(): Command {
     .option('--init <checkpoint>', 'start from the models of a checkpoint (a file or a run folder)')
     .option('--teacher <file>', 'distil CT-CLIP (.pt or .safetensors) in place of the teacher stage; its targets are made once and kept')
     .option('--targets <folder>', 'where the targets of --teacher are kept, for runs to share; default targets/ in the run folder')
-    .option('--resume <run>', 'go on with an interrupted run in its own folder. Its settings hold: --learning-rate, --adapter and --profile may differ, any other flag that does is refused')
+    .option('--resume <run>', 'go on with an interrupted run in its own folder. Its settings hold: --learning-rate, --adapter, --memory (then planned anew: the same up to rounding) and --profile may differ, any other flag that does is refused')
     .option('--out <folder>', 'run folder; default runs/ and the time')
     .option('--seed <n>', 'the same seed on the same adapter gives the same run', wholeNumber(0, 0x7fffffff), 0)
     .option('--steps <n>', 'optimiser steps over all stages, shared out at the start of the run', wholeNumber(1))
     .option('--batch <n>', 'volumes at once; with fewer than 4 a step the embeddings are not centred', wholeNumber(1))
     .option('--virtual-batch <n>', 'volumes a step, in parts of --batch: the gradients of all together in the memory of one part; default --batch', wholeNumber(1))
+    .option('--memory <size>', 'GPU memory that the run keeps within, for example 2GB, at the price of more work where it must; default 70 % of what there is, as far as that is known', byteSize)
     .option('--quality <n>', 'JPEG quality of evaluation', wholeNumber(1, 100))
     .option('--learning-rate <x>', 'peak learning rate of every stage', positiveNumber)
     .option('--adapter <name>', 'swiftshader, lavapipe, or a part of the adapter\'s name')
@@ -107,8 +110,11 @@ async function runTrain(flags: TrainFlags, command: Command): Promise<void> {
     const state = await openState(opened, config, flags, session);
     await openTextCache(state, config.textCache ?? join(dirname(folder), 'text-cache'));
     say(`run folder: ${folder}`);
+    // A resumed run keeps its plan, so that it computes the same bits; one from before there were plans has none.
+    const memory = !flags.resume || flags.memory !== undefined ? await planRunMemory(opened, state, session, flags.memory) : stored.memory;
+    if (memory) keepToPlan(opened, memory, say);
     config.train = state.config;
-    await writeRunConfig(folder, { ...stored, train: state.config });
+    await writeRunConfig(folder, { ...stored, ...(memory && { memory }), train: state.config });
     if (flags.resume) await removeLeftovers(folder);
     const { teacher } = state.config;
     const targets = teacher && config.teacher ? await openTargets({ engine: opened.engine, source: config.teacher, teacher, session, signal, note: say }) : undefined;

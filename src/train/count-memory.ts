@@ -2,9 +2,8 @@
  * What the steps of a run take of GPU memory: counted by running them, as they are, on an adapter that computes nothing. So the count is
  * that of the buffer pool itself, and no formula has to follow the model.
  */
-import { Engine } from '../autograd/index.ts';
+import type { Engine } from '../autograd/index.ts';
 import type { Tokenizer } from '../data/index.ts';
-import { countingAdapter, Device } from '../engine/index.ts';
 import { Bert, BlankInitializer, FastProjectors, presets, type MemoryMeasures } from '../model/index.ts';
 import { STAGES, type StageName, type TrainConfig } from './config.ts';
 import { disposeState, endStage, newModel, prepareStage, type Position, type RunState } from './run-state.ts';
@@ -40,13 +39,13 @@ export interface MemoryCount {
   activationBytes: number;
 }
 
-/** Moments are made at the end of the first step: the second has all that a step ever has. */
+/** Moments are made at the end of a stage's first step: the second has all that a step ever has. */
 const stepsCounted = 2;
 
-/** The largest count over the stages that are left, with `measures`, on a device like this one. */
-export async function countMemory(like: Device, outline: RunOutline, measures: Readonly<MemoryMeasures>): Promise<MemoryCount> {
+/** The largest count over the first `steps` of each stage that is left, with `measures`, as on `like`. */
+export async function countMemory(like: Engine, outline: RunOutline, measures: Readonly<MemoryMeasures>, steps = stepsCounted): Promise<MemoryCount> {
   const { config, position } = outline;
-  const engine = new Engine(await Device.open(countingAdapter(like), { bindingLimit: like.bindingLimit }));
+  const engine = await like.counting();
   const state = blankState(engine, { ...outline, config: { ...config, measures: { ...measures } } });
   const { pool } = engine.device;
   let peak: MemoryCount | null = null;
@@ -57,7 +56,7 @@ export async function countMemory(like: Device, outline: RunOutline, measures: R
     else state.student ??= newModel(engine, state, null);
     prepareStage(engine, state, stage);
     const weightBytes = engine.memory.liveBytes;
-    for (let step = 0; step < stepsCounted; step++) {
+    for (let step = 0; step < steps; step++) {
       const before = engine.memory.liveBytes;
       pool.onPeak = () => {
         const { peakBytes } = engine.memory;
