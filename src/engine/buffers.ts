@@ -28,13 +28,22 @@ export class BufferPool {
   private readonly onError: (where: string, scope: Promise<GPUError | null>) => void;
   private nextId = 1;
   private readonly stats: PoolStats = { liveBytes: 0, peakBytes: 0, liveBuffers: 0, freeBytes: 0 };
-  /** Most bytes lent plus held. */
-  budget: number;
+  private budgetBytes: number;
 
   constructor(device: GPUDevice, budget: number, onError: (where: string, scope: Promise<GPUError | null>) => void) {
     this.device = device;
-    this.budget = budget;
+    this.budgetBytes = budget;
     this.onError = onError;
+  }
+
+  /** Most bytes lent plus held. A lower one frees what is held beyond it; what is lent stays. */
+  get budget(): number {
+    return this.budgetBytes;
+  }
+
+  set budget(bytes: number) {
+    this.budgetBytes = bytes;
+    this.makeRoom(0);
   }
 
   /** Lends a buffer of at least `bytes`. Its content is undefined. Throws OutOfMemoryError beyond the budget or the device's limit. */
@@ -92,16 +101,20 @@ export class BufferPool {
   /** Called when the budget is reached, before giving up: submits open work so that `trim` is allowed. */
   beforeTrim: () => void = () => {};
 
+  /** Frees buffers held for reuse until `bytes` more are within the budget, or none is left. */
+  private makeRoom(bytes: number): void {
+    const excess = this.stats.liveBytes + this.stats.freeBytes + bytes - this.budget;
+    if (excess <= 0 || this.stats.freeBytes === 0) return;
+    this.beforeTrim();
+    this.trim(excess);
+  }
+
   private create(size: number, asked: number, where: string): PoolBuffer {
     const { maxBufferSize } = this.device.limits;
     if (size > maxBufferSize) {
       throw new OutOfMemoryError(where, `needs a buffer of ${mebibytes(asked)}, but the adapter's maxBufferSize is ${mebibytes(maxBufferSize)}; use a smaller batch or preset`);
     }
-    const excess = this.stats.liveBytes + this.stats.freeBytes + size - this.budget;
-    if (excess > 0 && this.stats.freeBytes > 0) {
-      this.beforeTrim();
-      this.trim(excess);
-    }
+    this.makeRoom(size);
     if (this.stats.liveBytes + size > this.budget) {
       throw new OutOfMemoryError(
         where,

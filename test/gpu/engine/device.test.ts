@@ -44,6 +44,35 @@ describe('buffer pool', () => {
     expect((await engine.full([2 ** 18], 3).toArray()).at(-1)).toBe(3);
   });
 
+  it('frees as much as the budget asks for, the largest first, and no more', async () => {
+    const engine = await open({ memoryBudget: 2 ** 20 });
+    const [small, large] = [engine.zeros([2 ** 15]), engine.zeros([2 ** 16])];
+    small.dispose();
+    large.dispose();
+    const kept = engine.zeros([3 * 2 ** 16]);
+    expect(engine.memory).toMatchObject({ liveBytes: 3 * 2 ** 18, freeBytes: 2 ** 17 });
+    engine.device.pool.budget = 2 ** 19;
+    expect(engine.memory).toMatchObject({ liveBytes: 3 * 2 ** 18, freeBytes: 0 });
+    expect(() => engine.zeros([1])).toThrow(OutOfMemoryError);
+    expect(await kept.toArray()).toHaveLength(3 * 2 ** 16);
+  });
+
+  it('a counting engine lends the same and computes nothing', async () => {
+    const engine = await open();
+    const counting = await engine.counting();
+    const work = async (on: Engine): Promise<unknown> => {
+      const x = on.full([63, 65], 2);
+      const y = on.scope(() => ops.matmul(x, ops.permute(x, [1, 0])));
+      const [first] = await y.toArray();
+      const { peakBytes, liveBytes, liveBuffers } = on.memory;
+      return { first, peakBytes, liveBytes, liveBuffers };
+    };
+    const measured = await work(engine);
+    expect(measured).toMatchObject({ first: 260 });
+    expect(await work(counting)).toEqual({ ...(measured as object), first: 0 });
+    expect(counting.device.isSoftware).toBe(engine.device.isSoftware);
+  });
+
   it('refuses a buffer beyond the adapter', async () => {
     const engine = await open();
     const elements = Math.ceil(engine.device.gpu.limits.maxBufferSize / 4) + 1024;
