@@ -90,7 +90,11 @@ export class Bert extends Module {
   /** → [B, width]. Throws when the texts are longer than `maxPositions`. */
   forward(texts: TextBatch): Tensor {
     const { engine } = this.wordEmbeddings;
-    return engine.scope(() => ops.reshape(ops.slice(this.hiddenStates(texts), { dim: 1, start: 0, end: 1 }), [texts.batch, this.width]));
+    const size = Math.ceil(texts.batch / this.measures.textParts);
+    const parts: TextBatch[] = [];
+    for (let first = 0; first < texts.batch; first += size) parts.push(rowsOf(texts, first, Math.min(size, texts.batch - first)));
+    const read = (part: TextBatch): Tensor => engine.scope(() => ops.reshape(ops.slice(this.hiddenStates(part), { dim: 1, start: 0, end: 1 }), [part.batch, this.width]));
+    return parts.length === 1 ? read(texts) : engine.scope(() => ops.concat(parts.map(read), { dim: 0 }));
   }
 
   /** The last hidden state of every token → [B, T, width]. Of padding it is what Hugging Face's has there, and means nothing. */
@@ -111,6 +115,11 @@ export class Bert extends Module {
       return stream;
     });
   }
+}
+
+/** Some texts of a batch, as long as its longest. */
+function rowsOf({ ids, lengths, tokens }: TextBatch, first: number, batch: number): TextBatch {
+  return { ids: ids.slice(first * tokens, (first + batch) * tokens), lengths: Array.from({ length: batch }, (_, row) => lengths[first + row]!), batch, tokens };
 }
 
 /** [B, 1, 1, T], row by row: 0 over tokens, a large negative number over padding, whose weight is then exactly 0. */

@@ -153,7 +153,9 @@ export class ConvStemViT extends Module implements VisionEncoder {
     let stream = x;
     for (const block of blocks) {
       const forward = (input: Tensor): Tensor => block.forward(input, { fusedAttention });
-      stream = checkpointBlocks ? checkpointed([block], forward, stream) : forward(stream);
+      const next = checkpointBlocks ? checkpointed([block], forward, stream) : forward(stream);
+      if (stream !== x) stream.dispose(); // the tape has its own hold on what it needs
+      stream = next;
     }
     return stream;
   }

@@ -29,9 +29,12 @@ export interface PlanRequest {
   count: (measures: Readonly<MemoryMeasures>, batch: number) => Promise<MemoryCount>;
 }
 
+/** Enough for the texts of a step to take less than its volumes. */
+const textParts = 4;
+
 /**
- * From nothing to everything: checkpointed blocks, then a stem in ever more slabs of the `planes` that it gives, then attention without
- * scores, where the adapter's own plan would hold some.
+ * From nothing to everything: checkpointed blocks, then a stem in ever more slabs of the `planes` that it gives, then texts in parts, then
+ * attention without scores, where the adapter's own plan would hold some.
  */
 export function measuresInOrder(planes: number, holdsScores: boolean): MemoryMeasures[] {
   const checkpointed = { ...NO_MEASURES, checkpointBlocks: true };
@@ -39,8 +42,8 @@ export function measuresInOrder(planes: number, holdsScores: boolean): MemoryMea
   for (let count = 2; count < planes; count *= 2) slabs.push(count);
   if (planes > 1) slabs.push(planes);
   const slabbed = slabs.map((stemSlabs) => ({ ...checkpointed, stemSlabs }));
-  const most = slabbed.at(-1) ?? checkpointed;
-  return [{ ...NO_MEASURES }, checkpointed, ...slabbed, ...(holdsScores ? [{ ...most, fusedAttention: true }] : [])];
+  const most = { ...(slabbed.at(-1) ?? checkpointed), textParts };
+  return [{ ...NO_MEASURES }, checkpointed, ...slabbed, most, ...(holdsScores ? [{ ...most, fusedAttention: true }] : [])];
 }
 
 /**
@@ -75,10 +78,11 @@ async function tooLittle({ budget, batch, volumes, count }: PlanRequest, least: 
   return new Error(`${needed}; take ${ways.slice(0, -1).join(', or ')}, or ${ways.at(-1)}`);
 }
 
-export function describeMeasures({ checkpointBlocks, stemSlabs, fusedAttention }: Readonly<MemoryMeasures>): string {
+export function describeMeasures({ checkpointBlocks, stemSlabs, textParts, fusedAttention }: Readonly<MemoryMeasures>): string {
   const taken = [
     ...(checkpointBlocks ? ['gradient checkpointing of blocks'] : []),
     ...(stemSlabs > 1 ? [`the stem in ${stemSlabs} slabs`] : []),
+    ...(textParts > 1 ? [`texts in ${textParts} parts`] : []),
     ...(fusedAttention ? ['attention without scores'] : []),
   ];
   return taken.length ? taken.join(', ') : 'no measures';

@@ -46,16 +46,14 @@ export function readTexts({ config, tokenizer }: RunState, model: CtLite, texts:
 
 /** The losses of a whole batch, with a tape. `texts` is null in stage `fast`. */
 export function stageLosses(engine: Engine, state: RunState, stage: StageName, volumes: StepVolumes, texts: ReadTexts | null): StageLosses {
-  const { output, distilled } = encodeVolumes(engine, state, stage, volumes);
+  const { embedding, distilled } = encodeVolumes(engine, state, stage, volumes);
   if (stage === 'fast') return { losses: { loss: distilled!.fast!, ...distilled }, recenter: () => {} };
   const model = trainedModel(state, stage);
-  const { loss: sigLip, recenter } = contrast(state, stage, (output as ImageOutput).embedding, model.encodeText(texts!.read), texts!.matches);
+  const { loss: sigLip, recenter } = contrast(state, stage, embedding!, model.encodeText(texts!.read), texts!.matches);
   if (stage === 'teacher') return { losses: { loss: sigLip }, recenter };
   const loss = distilled ? ops.add(sigLip, ops.mul(distilled.fast!, state.config.fastWeight)) : sigLip;
   return { losses: { loss, sigLip, ...distilled }, recenter };
 }
-
-type ImageOutput = ReturnType<CtLite['encodeImage']>;
 
 /** The model that a stage trains. */
 export function trainedModel({ teacher, student }: RunState, stage: StageName): CtLite {
@@ -63,22 +61,27 @@ export function trainedModel({ teacher, student }: RunState, stage: StageName): 
 }
 
 export interface EncodedVolumes {
-  /** With an embedding except in stage `fast`. */
-  output: EncoderOutput | ImageOutput;
+  /** Of the images [B, latent]; null in stage `fast`. */
+  embedding: Tensor | null;
   /** FAST's terms and `fast`, their weighted sum; null where nothing is distilled. */
   distilled: Record<string, Tensor> | null;
 }
 
-/** Runs the encoder that the stage trains and, where FAST is part of the stage, the frozen teacher on the uncompressed volumes. */
+/**
+ * Runs the encoder that the stage trains and, where FAST is part of the stage, the frozen teacher on the uncompressed volumes. What is not
+ * returned goes at once, but for what the tape saved.
+ */
 export function encodeVolumes(engine: Engine, state: RunState, stage: StageName, { size, raw, jpeg, targets }: StepVolumes, { distil = true } = {}): EncodedVolumes {
   const { config, teacher } = state;
   const upload = (values: VolumeValues): Tensor => uploadVolumes(engine, values, [size, 1, ...presets[config.preset].grid.shape]);
   const model = trainedModel(state, stage);
-  if (stage === 'teacher') return { output: model.encodeImage(upload(raw!)), distilled: null };
-  const ownTaps = (): Taps | null => (raw && teacher ? noGrad(() => engine.scope(() => teacher.vision.forward(upload(raw)).taps)) : null);
-  const target = !distil ? null : targets ? uploadTargets(engine, state, targets, size) : ownTaps();
-  const output = stage === 'fast' ? model.vision.forward(upload(jpeg!)) : model.encodeImage(upload(jpeg!));
-  return { output, distilled: target && distillation(state, output, target) };
+  return engine.scope(() => {
+    if (stage === 'teacher') return { embedding: model.encodeImage(upload(raw!)).embedding, distilled: null };
+    const ownTaps = (): Taps | null => (raw && teacher ? noGrad(() => engine.scope(() => teacher.vision.forward(upload(raw)).taps)) : null);
+    const target = !distil ? null : targets ? uploadTargets(engine, state, targets, size) : ownTaps();
+    const output = stage === 'fast' ? { ...model.vision.forward(upload(jpeg!)), embedding: null } : model.encodeImage(upload(jpeg!));
+    return { embedding: output.embedding, distilled: target && distillation(state, output, target) };
+  });
 }
 
 /** SigLIP between all volumes [B, latent] and all texts [J, latent] of a step. */

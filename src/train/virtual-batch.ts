@@ -34,10 +34,10 @@ export async function virtualBatchLosses(engine: Engine, state: RunState, stage:
     chunks: parts.length,
     load: (index) => trace.span('wait for input', () => parts[index]!.load()),
     encode: (volumes, withTape) => {
-      const { output, distilled } = encodeVolumes(engine, state, stage, volumes, { distil: withTape });
+      const { embedding, distilled } = encodeVolumes(engine, state, stage, volumes, { distil: withTape });
       if (distilled) terms.add(distilled, volumes.size / batch);
       return {
-        embeddings: (output as ReturnType<typeof model.encodeImage>).embedding,
+        embeddings: embedding!,
         loss: distilled && ops.mul(distilled.fast!, (state.config.fastWeight * volumes.size) / batch),
       };
     },

@@ -1,7 +1,7 @@
 /** Training steps at full spatial size. Minutes to half an hour each on a CPU, so only where CT_LITE_PAPER_SCALE=1 asks for them. */
 import { describe, expect, it } from 'vitest';
 import { allLabelPrompts, buildVocabulary, loadTokenizer } from '../../src/data/index.ts';
-import { presets, tokenGrid, type PresetName } from '../../src/model/index.ts';
+import { NO_MEASURES, presets, tokenGrid, type PresetName } from '../../src/model/index.ts';
 import { makeConfig, withTeacher, type TrainConfig } from '../../src/train/config.ts';
 import { countMemory, measuresInOrder, planMemory, prepareStage, type RunOutline, type RunState } from '../../src/train/index.ts';
 import type { StepInput } from '../../src/train/step-input.ts';
@@ -77,14 +77,14 @@ describe('by the count, at the default binding limit', () => {
 
 describe('on the adapter, at the default binding limit', () => {
   onlyOnRequest('a step of small', async () => {
-    await step({ ...alignConfig('small', 1), measures: { checkpointBlocks: true, stemSlabs: 4, fusedAttention: false } }, 1e9);
+    await step({ ...alignConfig('small', 1), measures: { ...NO_MEASURES, checkpointBlocks: true, stemSlabs: 4 } }, 1e9);
   }, 3_600_000);
 
   onlyOnRequest('a step of base with one block a stack', async () => {
     const { encoder } = presets.base;
     presets.base = { ...presets.base, encoder: { ...encoder, spatialLayers: 1, temporalLayers: 1 } };
     try {
-      await step({ ...alignConfig('base', 1), measures: { checkpointBlocks: true, stemSlabs: 4, fusedAttention: false } }, 4e9);
+      await step({ ...alignConfig('base', 1), measures: { ...NO_MEASURES, checkpointBlocks: true, stemSlabs: 4 } }, 4e9);
     } finally {
       presets.base = { ...presets.base, encoder };
     }

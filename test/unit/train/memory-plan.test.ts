@@ -14,18 +14,19 @@ const plan = (bytes: number, origin: MemoryBudget['origin'] = 'given', batch = 2
 describe('measuresInOrder', () => {
   it('goes from none over blocks and slabs to attention', () => {
     expect(measuresInOrder(6, true)).toEqual([
-      { checkpointBlocks: false, stemSlabs: 1, fusedAttention: false },
-      { checkpointBlocks: true, stemSlabs: 1, fusedAttention: false },
-      { checkpointBlocks: true, stemSlabs: 2, fusedAttention: false },
-      { checkpointBlocks: true, stemSlabs: 4, fusedAttention: false },
-      { checkpointBlocks: true, stemSlabs: 6, fusedAttention: false },
-      { checkpointBlocks: true, stemSlabs: 6, fusedAttention: true },
+      { checkpointBlocks: false, stemSlabs: 1, textParts: 1, fusedAttention: false },
+      { checkpointBlocks: true, stemSlabs: 1, textParts: 1, fusedAttention: false },
+      { checkpointBlocks: true, stemSlabs: 2, textParts: 1, fusedAttention: false },
+      { checkpointBlocks: true, stemSlabs: 4, textParts: 1, fusedAttention: false },
+      { checkpointBlocks: true, stemSlabs: 6, textParts: 1, fusedAttention: false },
+      { checkpointBlocks: true, stemSlabs: 6, textParts: 4, fusedAttention: false },
+      { checkpointBlocks: true, stemSlabs: 6, textParts: 4, fusedAttention: true },
     ]);
   });
 
   it('leaves out what changes nothing', () => {
-    expect(measuresInOrder(1, false)).toHaveLength(2);
-    expect(measuresInOrder(2, false).map(({ stemSlabs }) => stemSlabs)).toEqual([1, 1, 2]);
+    expect(measuresInOrder(1, false)).toHaveLength(3);
+    expect(measuresInOrder(2, false).map(({ stemSlabs }) => stemSlabs)).toEqual([1, 1, 2, 2]);
   });
 });
 
@@ -44,7 +45,7 @@ describe('planMemory', () => {
 
   it('says the least that would do, and the batch that would', async () => {
     await expect(plan(400e6)).rejects.toThrow(
-      'train: --memory gives 400 MB, but the run needs at least 454 MB with gradient checkpointing of blocks, the stem in 6 slabs, attention without scores (in linear.backward of stage "align"); ' +
+      'train: --memory gives 400 MB, but the run needs at least 454 MB with gradient checkpointing of blocks, the stem in 6 slabs, texts in 4 parts, attention without scores (in linear.backward of stage "align"); ' +
         'take --memory 454MB, or --batch 1 --virtual-batch 8, the same gradients in 297 MB, or a smaller --preset',
     );
   });
@@ -59,7 +60,7 @@ describe('planMemory', () => {
 
   it('goes beyond a budget that is only assumed, with all measures', async () => {
     const made = await plan(400e6, 'assumed');
-    expect(made.measures).toEqual({ checkpointBlocks: true, stemSlabs: 6, fusedAttention: true });
+    expect(made.measures).toEqual({ checkpointBlocks: true, stemSlabs: 6, textParts: 4, fusedAttention: true });
     expect(describePlan(made)[2]).toMatch(/more than assumed/);
   });
 });
