@@ -5,6 +5,7 @@ import { Linear } from './layers/linear.ts';
 import type { MemoryMeasures } from './memory-measures.ts';
 import { BlankInitializer, Initializer, Module } from './module.ts';
 import type { HeadConfig, Preset, TextConfig } from './presets.ts';
+import type { Volumes } from './stem.ts';
 import { makeProjection, type ProjectionHead } from './projection.ts';
 import type { ZeroShotModel } from './zero-shot.ts';
 
@@ -64,7 +65,7 @@ export class CtLite extends Module implements ZeroShotModel {
   }
 
   /** x [B, 1, D, Y, X] → encoder output and embedding [B, latent], not yet normalised. */
-  encodeImage(x: Tensor): EncoderOutput & { embedding: Tensor } {
+  encodeImage(x: Volumes): EncoderOutput & { embedding: Tensor } {
     const output = this.vision.forward(x);
     return { ...output, embedding: this.imageHead.forward(output.pooled) };
   }

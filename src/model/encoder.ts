@@ -1,4 +1,4 @@
-import { ops, type Tensor } from '../autograd/index.ts';
+import { ops, Tensor } from '../autograd/index.ts';
 import { checkpointed } from './checkpointed.ts';
 import type { Tap } from './fast.ts';
 import { LayerNorm } from './layers/layer-norm.ts';
@@ -7,7 +7,7 @@ import { TransformerBlock } from './layers/transformer-block.ts';
 import { NO_MEASURES, type MemoryMeasures } from './memory-measures.ts';
 import { Module, type Initializer } from './module.ts';
 import { tokenGrid, type EncoderConfig } from './presets.ts';
-import { runStems, runStemSlabs, Stem } from './stem.ts';
+import { runStems, runStemSlabs, Stem, widened, type Volumes } from './stem.ts';
 
 export interface EncoderOutput {
   /** End of the spatial and of the temporal stack, tokens ordered (t, h, w): FAST's taps (MODEL §4). */
@@ -116,20 +116,21 @@ export class ConvStemViT extends Module implements VisionEncoder {
     return this.#config.width;
   }
 
-  forward(x: Tensor): AttentionPooled {
+  /** x [B, 1, D, Y, X]. */
+  forward(x: Volumes): AttentionPooled {
     const { width } = this;
     const [t, h, w] = this.#grid;
-    const batch = x.shape[0]!;
+    const { engine, shape: [batch] } = x instanceof Tensor ? x : x.levels;
     const tokens = h * w;
     const flat = [batch, t * tokens, width];
 
-    const spatialIn = x.engine.scope(() => ops.reshape(this.embed(x), [batch * t, tokens, width]));
+    const spatialIn = engine.scope(() => ops.reshape(this.embed(x), [batch * t, tokens, width]));
     const spatialResidual = this.run(this.spatial, spatialIn); // (B·t, h·w, C)
     const spatialFeatures = this.spatialNorm.forward(spatialResidual);
 
-    const columns = x.engine.scope(() => ops.reshape(ops.permute(ops.reshape(spatialFeatures, [batch, t, tokens, width]), [0, 2, 1, 3]), [batch * tokens, t, width]));
+    const columns = engine.scope(() => ops.reshape(ops.permute(ops.reshape(spatialFeatures, [batch, t, tokens, width]), [0, 2, 1, 3]), [batch * tokens, t, width]));
     const temporalOut = this.run(this.temporal, columns); // (B·h·w, t, C)
-    const temporalResidual = x.engine.scope(() => ops.reshape(ops.permute(ops.reshape(temporalOut, [batch, tokens, t, width]), [0, 2, 1, 3]), flat));
+    const temporalResidual = engine.scope(() => ops.reshape(ops.permute(ops.reshape(temporalOut, [batch, tokens, t, width]), [0, 2, 1, 3]), flat));
     const temporalFeatures = this.temporalNorm.forward(temporalResidual);
 
     return {
@@ -142,10 +143,10 @@ export class ConvStemViT extends Module implements VisionEncoder {
   }
 
   /** [B, 1, D, Y, X] → tokens with positions [B, t, h, w, C]. */
-  private embed(x: Tensor): Tensor {
+  private embed(x: Volumes): Tensor {
     const { stemSlabs } = this.measures;
     const { stem1, stem2 } = this;
-    return this.positions.forward(stemSlabs > 1 ? runStemSlabs(stem1, stem2, x, stemSlabs) : runStems(stem1, stem2, x));
+    return this.positions.forward(stemSlabs > 1 ? runStemSlabs(stem1, stem2, x, stemSlabs) : runStems(stem1, stem2, widened(x)));
   }
 
   private run(blocks: readonly TransformerBlock[], x: Tensor): Tensor {

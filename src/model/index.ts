@@ -14,6 +14,7 @@ export { NO_MEASURES, type MemoryMeasures } from './memory-measures.ts';
 export { BlankInitializer, Constant, Initializer, Module } from './module.ts';
 export { presets, tokenGrid, type EncoderConfig, type HeadConfig, type Preset, type PresetName, type TextConfig } from './presets.ts';
 export { prefixed, type WeightInfo, type WeightSource } from './weight-source.ts';
+export type { GreyVolumes, Volumes } from './stem.ts';
 export { DenseProjection, makeProjection, StructuredFactorizedProjection, type ProjectionHead } from './projection.ts';
 export { commonGrid, poolTaps, type TokenGrid } from './pool-taps.ts';
 export type { ZeroShotModel } from './zero-shot.ts';

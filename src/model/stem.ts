@@ -1,10 +1,24 @@
-import { ops, type Tensor } from '../autograd/index.ts';
+import { ops, Tensor } from '../autograd/index.ts';
 import { checkpointed } from './checkpointed.ts';
 import { LayerNorm } from './layers/layer-norm.ts';
 import { Module, type Initializer } from './module.ts';
 import type { StemConv } from './presets.ts';
 
 type Pair = readonly [number, number];
+
+/** Volumes as JPEG gave them: grey levels [B, 1, D, Y, X] in u8, and the value of each level [256]. */
+export interface GreyVolumes {
+  levels: Tensor;
+  values: Tensor;
+}
+
+/** Input of an encoder: values in [−1, 1] as f32, or grey levels, which a slabbed stem widens slab by slab. */
+export type Volumes = Tensor | GreyVolumes;
+
+/** Grey levels as f32; values as they are. */
+export function widened(x: Volumes): Tensor {
+  return x instanceof Tensor ? x : ops.widen(x.levels, x.values);
+}
 
 /** One stem convolution with its LayerNorm over channels. */
 export class Stem extends Module {
@@ -52,22 +66,24 @@ export function runStems(first: Stem, second: Stem, x: Tensor): Tensor {
  * The same in `slabs` parts along depth, each under gradient checkpointing, so that what lies between the convolutions (221 MB of a
  * volume of preset `base`, several times over) exists for one slab at a time. Planes that two slabs read are computed twice.
  */
-export function runStemSlabs(first: Stem, second: Stem, x: Tensor, slabs: number): Tensor {
-  const depth = x.shape[2]!;
+export function runStemSlabs(first: Stem, second: Stem, x: Volumes, slabs: number): Tensor {
+  const [whole, ...table] = x instanceof Tensor ? [x] : [x.levels, x.values];
+  const depth = whole.shape[2]!;
   const middleDepth = first.depthOf(depth);
   const outDepth = second.depthOf(middleDepth);
   const planes = Math.ceil(outDepth / slabs);
-  return x.engine.scope(() => {
+  return whole.engine.scope(() => {
     const parts: Tensor[] = [];
     for (let start = 0; start < outDepth; start += planes) {
       const middle = second.reads([start, Math.min(start + planes, outDepth)], middleDepth);
       const input = first.reads(middle.planes, depth);
-      const slab = (volume: Tensor): Tensor =>
+      const slab = (volume: Tensor, values?: Tensor): Tensor =>
         volume.engine.scope(() => {
-          const part = ops.slice(volume, { dim: 2, start: input.planes[0], end: input.planes[1] });
+          const cut = ops.slice(volume, { dim: 2, start: input.planes[0], end: input.planes[1] });
+          const part = values ? ops.widen(cut, values) : cut;
           return second.forward(between(first.forward(part, input.padding)), middle.padding);
         });
-      parts.push(checkpointed([first, second], slab, x));
+      parts.push(checkpointed([first, second], slab, whole, ...table));
     }
     return ops.concat(parts, { dim: 1 });
   });

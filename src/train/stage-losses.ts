@@ -5,7 +5,7 @@ import type { StageName } from './config.ts';
 import type { RunState } from './run-state.ts';
 import type { HostTaps } from './teacher-targets.ts';
 import { tokenize } from './texts.ts';
-import { uploadVolumes, type VolumeValues } from './upload-volumes.ts';
+import { uploadGrey, uploadVolumes, type VolumeValues } from './upload-volumes.ts';
 
 /** Decoded volumes [size·D·Y·X] of a step or a part of it, `jpeg` as grey levels; null where the stage does not use them. */
 export interface StepVolumes {
@@ -73,13 +73,15 @@ export interface EncodedVolumes {
  */
 export function encodeVolumes(engine: Engine, state: RunState, stage: StageName, { size, raw, jpeg, targets }: StepVolumes, { distil = true } = {}): EncodedVolumes {
   const { config, teacher } = state;
-  const upload = (values: VolumeValues): Tensor => uploadVolumes(engine, values, [size, 1, ...presets[config.preset].grid.shape]);
+  const shape = [size, 1, ...presets[config.preset].grid.shape];
+  const upload = (values: VolumeValues): Tensor => uploadVolumes(engine, values, shape);
   const model = trainedModel(state, stage);
   return engine.scope(() => {
     if (stage === 'teacher') return { embedding: model.encodeImage(upload(raw!)).embedding, distilled: null };
     const ownTaps = (): Taps | null => (raw && teacher ? noGrad(() => engine.scope(() => teacher.vision.forward(upload(raw)).taps)) : null);
     const target = !distil ? null : targets ? uploadTargets(engine, state, targets, size) : ownTaps();
-    const output = stage === 'fast' ? { ...model.vision.forward(upload(jpeg!)), embedding: null } : model.encodeImage(upload(jpeg!));
+    const images = (config.measures?.stemSlabs ?? 1) > 1 ? uploadGrey(engine, jpeg!, shape) : upload(jpeg!);
+    const output = stage === 'fast' ? { ...model.vision.forward(images), embedding: null } : model.encodeImage(images);
     return { embedding: output.embedding, distilled: target && distillation(state, output, target) };
   });
 }

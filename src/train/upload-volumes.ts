@@ -1,9 +1,15 @@
 /** Volumes on their way to the GPU. */
 import { ops, type Engine, type Tensor } from '../autograd/index.ts';
 import { GREY_VALUES } from '../data/index.ts';
+import type { GreyVolumes } from '../model/index.ts';
 
 /** Volumes one after another, [size·D·Y·X]: uncompressed input in [−1, 1], or grey levels that JPEG gave, a byte each. */
 export type VolumeValues = Float32Array<ArrayBuffer> | Uint8Array<ArrayBuffer>;
+
+/** Grey levels for an encoder that widens them itself, part by part. */
+export function uploadGrey(engine: Engine, levels: Uint8Array<ArrayBuffer>, shape: readonly number[]): GreyVolumes {
+  return { levels: engine.tensor(levels, shape), values: engine.tensor(GREY_VALUES) };
+}
 
 /** Model input in f32. Grey levels cross as bytes and become values on the GPU, the same to the bit as `greyToValues`. */
 export function uploadVolumes(engine: Engine, values: VolumeValues, shape: readonly number[]): Tensor {

@@ -80,9 +80,11 @@ describe('on the adapter, at the default binding limit', () => {
     await step({ ...alignConfig('small', 1), measures: { ...NO_MEASURES, checkpointBlocks: true, stemSlabs: 4 } }, 1e9);
   }, 3_600_000);
 
+  // All eight blocks where CT_LITE_PAPER_LAYERS=4.
   onlyOnRequest('a step of base with one block a stack', async () => {
     const { encoder } = presets.base;
-    presets.base = { ...presets.base, encoder: { ...encoder, spatialLayers: 1, temporalLayers: 1 } };
+    const layers = Number(process.env.CT_LITE_PAPER_LAYERS ?? 1);
+    presets.base = { ...presets.base, encoder: { ...encoder, spatialLayers: layers, temporalLayers: layers } };
     try {
       await step({ ...alignConfig('base', 1), measures: { ...NO_MEASURES, checkpointBlocks: true, stemSlabs: 4 } }, 4e9);
     } finally {

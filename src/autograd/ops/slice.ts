@@ -1,8 +1,10 @@
-import { bytesPerElement, check, normalizeAxis, sizeOf, type Shape } from '../../engine/index.ts';
+import { bytesPerElement, check, formatShape, normalizeAxis, sizeOf, type Shape } from '../../engine/index.ts';
 import { defineOp } from '../op.ts';
 import { record } from '../tape.ts';
-import type { Tensor } from '../tensor.ts';
+import { Tensor } from '../tensor.ts';
 import { copyAlongAxis, copyAlongAxisReference } from './copy-along-axis.ts';
+
+const bytesPerWord = 4;
 
 export interface SliceOptions {
   dim: number;
@@ -12,23 +14,36 @@ export interface SliceOptions {
   end?: number;
 }
 
-/** Positions `start` to `end` (exclusive) of `x` along `dim`, as a copy. Gradient: dY in place, zeros elsewhere. Saves nothing. */
+/**
+ * Positions `start` to `end` (exclusive) of `x` along `dim`, as a copy. Gradient: dY in place, zeros elsewhere. Saves nothing. Of u8 not along the
+ * last axis, whose extent must be a multiple of 4.
+ */
 export const slice = defineOp('slice', (x: Tensor, { dim, start = 0, end }: SliceOptions): Tensor => {
-  check(bytesPerElement[x.dtype] === 4, 'slice', () => `x must be f32 or u32, got ${x.dtype}`);
   const axis = normalizeAxis(dim, x.rank, 'slice');
+  const inWords = x.dtype === 'u8' && axis < x.rank - 1 && x.shape.at(-1)! % bytesPerWord === 0;
+  check(bytesPerElement[x.dtype] === bytesPerWord || inWords, 'slice', () => `x must be f32, u32, or u8 in rows of whole words cut along another axis, got ${x.dtype} ${formatShape(x.shape)} cut along axis ${axis}`);
   const extent = x.shape[axis]!;
   const first = start < 0 ? start + extent : start;
   const last = end === undefined ? extent : end < 0 ? end + extent : end;
   const fits = Number.isInteger(first) && Number.isInteger(last) && first >= 0 && first < last && last <= extent;
   check(fits, 'slice', () => `start and end must enclose a part of axis ${axis} of extent ${extent}, got ${start} to ${end ?? extent}`);
   if (last - first === extent) return record(x.alias(), 'slice', [x], {}, (dY) => [dY]);
-  const y = sliceOf(x, axis, first, last);
+  const y = inWords ? asBytes(sliceOf(asWords(x), axis, first, last)) : sliceOf(x, axis, first, last);
   return record(y, 'slice', [x], {}, (dY) => {
     const dX = x.engine.zeros(x.shape);
     copyAlongAxis(dY, dX, axis, last - first, 0, first);
     return [dX];
   });
 });
+
+/** Bytes seen as words, four of a row each, and back. */
+function asWords(x: Tensor): Tensor {
+  return new Tensor(x.engine, [...x.shape.slice(0, -1), x.shape.at(-1)! / bytesPerWord], 'u32', x);
+}
+
+function asBytes(x: Tensor): Tensor {
+  return new Tensor(x.engine, [...x.shape.slice(0, -1), x.shape.at(-1)! * bytesPerWord], 'u8', x);
+}
 
 /** Positions `first` to `last` along `axis`, without checks and gradient. */
 export function sliceOf(x: Tensor, axis: number, first: number, last: number): Tensor {

@@ -2,6 +2,8 @@ import { describe, expect, it } from 'vitest';
 import { noGrad, ops, type Engine } from '../../../src/autograd/index.ts';
 import { OutOfMemoryError } from '../../../src/engine/index.ts';
 import { Bert, ConvStemViT, Initializer, NO_MEASURES, presets, type MemoryMeasures } from '../../../src/model/index.ts';
+import { greyToValues } from '../../../src/data/index.ts';
+import { uploadGrey } from '../../../src/train/upload-volumes.ts';
 import { countMemory, textBounds, type MemoryCount } from '../../../src/train/index.ts';
 import type { TrainConfig } from '../../../src/train/config.ts';
 import { randomArray } from '../../support/arrays.ts';
@@ -113,6 +115,23 @@ describe('an encoder with measures', () => {
       if (name === 'pool.score.bias') continue; // a softmax does not see it: its gradient is rounding alone
       expect(distance(gradient, plain.gradients.get(name)!), name).toBeLessThan(1e-4);
     }
+  });
+
+  it('widens grey levels slab by slab as it widens them at once', async () => {
+    const engine = await testEngine();
+    const encoder = new ConvStemViT(new Initializer(engine, 3), presets.tiny.encoder).requireGrad(false);
+    const shape = [2, 1, ...presets.tiny.grid.shape];
+    const grey = Uint8Array.from({ length: shape.reduce((product, extent) => product * extent, 1) }, (_, at) => (at * 97) % 256);
+    const pooled = async (stemSlabs: number): Promise<Float32Array> => {
+      encoder.measures = { ...NO_MEASURES, stemSlabs };
+      return engine.scope(async () => (await encoder.forward(uploadGrey(engine, grey, shape)).pooled.toArray()) as Float32Array);
+    };
+    const whole = await pooled(1);
+    expect(await pooled(3)).toEqual(whole);
+    encoder.measures = NO_MEASURES;
+    const values = await engine.scope(async () => (await encoder.forward(engine.tensor(Float32Array.from(grey, (level) => greyToValues(Uint8Array.of(level))[0]!), shape)).pooled.toArray()) as Float32Array);
+    expect(values).toEqual(whole);
+    encoder.dispose();
   });
 
   it('reads texts in parts and with checkpointed layers as it reads them at once', async () => {
