@@ -9,6 +9,8 @@ import { TextCache } from './text-cache.ts';
 
 export const CHECKPOINT_FORMAT = 'ct-lite-checkpoint';
 export const CHECKPOINT_VERSION = 1;
+/** Read back from the GPU together: each tensor takes a buffer of its own size on its way. */
+const bytesAtOnce = 64 * 2 ** 20;
 const mostLayers = 1000;
 const mostRows = 1_000_000;
 
@@ -149,8 +151,10 @@ export async function encodeCheckpoint(engine: Engine, state: RunState): Promise
   const tensors: Record<string, SafetensorsTensor> = {};
   await engine.scope(async () => {
     if (state.optimizer) add('optimizer', Object.entries(state.optimizer.state()));
-    const values = await Promise.all([...named.values()].map((tensor) => tensor.toArray()));
-    [...named].forEach(([name, { shape }], index) => (tensors[name] = { dtype: 'F32', shape: [...shape], data: values[index] as Float32Array<ArrayBuffer> }));
+    for (const group of groupsOf([...named], bytesAtOnce)) {
+      const values = await Promise.all(group.map(([, tensor]) => tensor.toArray()));
+      group.forEach(([name, { shape }], index) => (tensors[name] = { dtype: 'F32', shape: [...shape], data: values[index] as Float32Array<ArrayBuffer> }));
+    }
   });
   return encodeSafetensors(tensors, {
     format: CHECKPOINT_FORMAT,
@@ -161,6 +165,21 @@ export async function encodeCheckpoint(engine: Engine, state: RunState): Promise
     vocabulary: state.vocabulary,
     tokenizer: JSON.stringify(state.tokenizer.settings),
   });
+}
+
+/** In order, with at most so many bytes together, or one tensor. */
+function groupsOf(named: readonly [string, Tensor][], bytes: number): [string, Tensor][][] {
+  const groups: [string, Tensor][][] = [];
+  let left = 0;
+  for (const entry of named) {
+    if (entry[1].bytes > left || !groups.length) {
+      groups.push([]);
+      left = bytes;
+    }
+    groups.at(-1)!.push(entry);
+    left -= entry[1].bytes;
+  }
+  return groups;
 }
 
 /** What a checkpoint says of itself, checked. Throws naming the file where it is none, or of a later version, or damaged. */
