@@ -5,9 +5,11 @@
 import scaleRowsSource from '../../../kernels/attention.scale-rows.wgsl';
 import scoreGradientsSource from '../../../kernels/attention.score-gradients.wgsl';
 import weightsSource from '../../../kernels/attention.weights.wgsl';
-import { defineKernel, type Params, type Shape } from '../../engine/index.ts';
+import { defineKernel, type FloatType, type Params } from '../../engine/index.ts';
+import { copyView } from '../block-copy.ts';
 import { runKernel } from '../op.ts';
 import type { Tensor } from '../tensor.ts';
+import { converted } from './cast.ts';
 import { gemm } from './matmul.ts';
 
 /** Most bytes of one set of scores. */
@@ -69,37 +71,38 @@ export interface AttentionProducts {
 
 /** `y` [B, H, Tq, D] and `stats` [pairs·Tq, 2], (m, 1/Σ) of each query. */
 export function attentionForwardProducts({ q, k, v }: Record<'q' | 'k' | 'v', Tensor>, plan: AttentionProducts): { y: Tensor; stats: Tensor } {
-  const shapes = { y: q.shape, stats: [plan.pairs * plan.queries, 2] };
-  return inStretches(plan, { q, k, v }, shapes, (from, shared) => {
-    const scores = gemm(from.q, from.k, { transposeB: true });
+  const results = { y: q, stats: { shape: [plan.pairs * plan.queries, 2], dtype: 'f32' as const } };
+  return inStretches(plan, { q, k, v }, results, (from, shared) => {
+    const scores = gemm(from.q, from.k, { transposeB: true, dtype: 'f32' });
     const stats = scores.engine.empty([shared.pairs * plan.queries, 2]);
     runKernel(weightsKernel, { bias: plan.bias, scores, stats }, shared);
     const y = gemm(scores, from.v);
     runKernel(scaleRowsKernel, { stats, y }, { rows: stats.shape[0]!, columns: y.shape.at(-1)! });
-    return { y, stats };
+    return { y: converted(y, q.dtype as FloatType), stats };
   });
 }
 
 /** Gradients of q, k and v; `row` [pairs·Tq, 4] as attention.backward-rows gives it. */
 export function attentionBackwardProducts(operands: Record<'q' | 'k' | 'v' | 'dy' | 'row', Tensor>, plan: AttentionProducts): Record<'dq' | 'dk' | 'dv', Tensor> {
   const { q, k, v, dy, row } = operands;
-  return inStretches(plan, { q, k, v, dy, row }, { dq: q.shape, dk: k.shape, dv: v.shape }, (from, shared) => {
-    const weights = gemm(from.k, from.q, { transposeB: true });
-    const gradients = gemm(from.v, from.dy, { transposeB: true });
+  return inStretches(plan, { q, k, v, dy, row }, { dq: q, dk: k, dv: v }, (from, shared) => {
+    const weights = gemm(from.k, from.q, { transposeB: true, dtype: 'f32' });
+    const gradients = gemm(from.v, from.dy, { transposeB: true, dtype: 'f32' });
     const turned = weights.engine.empty([shared.pairs, plan.queries, plan.keys]);
     runKernel(scoreGradientsKernel, { bias: plan.bias, row: from.row, weights, gradients, turned }, shared);
-    return { dq: gemm(turned, from.k), dk: gemm(gradients, from.q), dv: gemm(weights, from.dy) };
+    const dtype = q.dtype as FloatType;
+    return { dq: gemm(turned, from.k, { dtype }), dk: gemm(gradients, from.q, { dtype }), dv: gemm(weights, from.dy, { dtype }) };
   });
 }
 
 /**
- * Runs `work` on stretches of (batch, head) pairs whose scores stay within bounds and puts its results together in `shapes`. Every
+ * Runs `work` on stretches of (batch, head) pairs whose scores stay within bounds and puts its results together in those of `results`. Every
  * tensor has the pairs first; `work` sees and gives [pairs of the stretch, …].
  */
 function inStretches<From extends string, To extends string>(
   plan: AttentionProducts,
   from: Record<From, Tensor>,
-  shapes: Record<To, Shape>,
+  results: Record<To, Pick<Tensor, 'shape' | 'dtype'>>,
   work: (from: Record<From, Tensor>, shared: Params & { pairs: number }) => Record<To, Tensor>,
 ): Record<To, Tensor> {
   const { bias, ...shared } = plan;
@@ -107,16 +110,16 @@ function inStretches<From extends string, To extends string>(
   const most = Math.max(1, Math.floor(Math.min(mostScoreBytes, engine.device.bindingLimit) / (4 * plan.queries * plan.keys)));
   const run = (first: number, pairs: number): Record<To, Tensor> => work(mapValues(from, (x) => pairsOf(x, plan.pairs, first, pairs)), { ...shared, pairs, first_pair: first });
   if (most >= plan.pairs) {
-    const results = run(0, plan.pairs);
-    return mapValues(shapes, (shape, name) => results[name].alias(shape));
+    const made = run(0, plan.pairs);
+    return mapValues(results, ({ shape }, name) => made[name].alias(shape));
   }
-  const whole = mapValues(shapes, (shape) => engine.empty(shape));
+  const whole = mapValues(results, ({ shape, dtype }) => engine.empty(shape, dtype));
   for (let first = 0; first < plan.pairs; first += most) {
     engine.scope(() => {
       const parts = run(first, Math.min(most, plan.pairs - first));
       mapValues(parts, (part, name) => {
         const { view, bytes } = whole[name];
-        engine.device.copy(part.view, { ...view, offset: (bytes / plan.pairs) * first, bytes: part.bytes });
+        copyView(engine.device, part.view, { ...view, offset: (bytes / plan.pairs) * first, bytes: part.bytes });
       });
     });
   }
@@ -131,7 +134,7 @@ function mapValues<Name extends string, A, B>(record: Record<Name, A>, change: (
 function pairsOf(x: Tensor, pairs: number, first: number, count: number): Tensor {
   const shape = x.rank === 4 ? [count, x.shape[2]!, x.shape[3]!] : [(x.shape[0]! / pairs) * count, ...x.shape.slice(1)];
   if (count === pairs) return x.alias(shape);
-  const part = x.engine.empty(shape);
-  x.engine.device.copy({ ...x.view, offset: (x.bytes / pairs) * first, bytes: part.bytes }, part.view);
+  const part = x.engine.empty(shape, x.dtype);
+  copyView(x.engine.device, { ...x.view, offset: (x.bytes / pairs) * first, bytes: part.bytes }, part.view);
   return part;
 }

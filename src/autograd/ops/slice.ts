@@ -1,5 +1,5 @@
-import { bytesPerElement, check, normalizeAxis, sizeOf, type Shape } from '../../engine/index.ts';
-import { defineOp } from '../op.ts';
+import { check, normalizeAxis, sizeOf, type Shape } from '../../engine/index.ts';
+import { defineOp, floatType } from '../op.ts';
 import { record } from '../tape.ts';
 import type { Tensor } from '../tensor.ts';
 import { copyAlongAxis, copyAlongAxisReference } from './copy-along-axis.ts';
@@ -14,7 +14,7 @@ export interface SliceOptions {
 
 /** Positions `start` to `end` (exclusive) of `x` along `dim`, as a copy. Gradient: dY in place, zeros elsewhere. Saves nothing. */
 export const slice = defineOp('slice', (x: Tensor, { dim, start = 0, end }: SliceOptions): Tensor => {
-  check(bytesPerElement[x.dtype] === 4, 'slice', () => `x must be f32 or u32, got ${x.dtype}`);
+  check(x.dtype !== 'u8', 'slice', () => `x must be f32, f16 or u32, got ${x.dtype}`);
   const axis = normalizeAxis(dim, x.rank, 'slice');
   const extent = x.shape[axis]!;
   const first = start < 0 ? start + extent : start;
@@ -24,7 +24,7 @@ export const slice = defineOp('slice', (x: Tensor, { dim, start = 0, end }: Slic
   if (last - first === extent) return record(x.alias(), 'slice', [x], {}, (dY) => [dY]);
   const y = sliceOf(x, axis, first, last);
   return record(y, 'slice', [x], {}, (dY) => {
-    const dX = x.engine.zeros(x.shape);
+    const dX = x.engine.zeros(x.shape, { dtype: floatType(dY, 'slice', 'dY') });
     copyAlongAxis(dY, dX, axis, last - first, 0, first);
     return [dX];
   });
