@@ -2,11 +2,12 @@
 import { dirname, join } from 'node:path';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { allLabelPrompts, buildVocabulary, loadTokenizer } from '../data/index.ts';
+import type { FloatType } from '../autograd/index.ts';
 import type { PresetName } from '../model/index.ts';
 import { presets } from '../model/index.ts';
 import { nodeFiles } from '../platform/node-files.ts';
 import { createProgress } from '../platform/progress.ts';
-import { decodeCheckpoint, evaluateSplit, findTextTower, globalStepOf, makeConfig, openTextTower, readCheckpointHeader, requireTeacher, scoreScans, shareSteps, STAGES, TextCache, totalSteps, train, TRAINABLE_PARTS, withTeacher, type Evaluation, type RunState, type StageName, type TeacherTargets, type TextTowerConfig, type TrainablePart, type TrainConfig } from '../train/index.ts';
+import { decodeCheckpoint, evaluateSplit, findTextTower, globalStepOf, makeConfig, openTextTower, readCheckpointHeader, requirePrecision, requireTeacher, scoreScans, shareSteps, STAGES, TextCache, totalSteps, train, TRAINABLE_PARTS, withTeacher, type Evaluation, type RunState, type StageName, type TeacherTargets, type TextTowerConfig, type TrainablePart, type TrainConfig } from '../train/index.ts';
 import { cohortSource, openCohortSession, openNodeEngine, withCohortFlags, type CohortSession, type CohortSource, type OpenedEngine } from './cohort-session.ts';
 import { Interrupted, interruptSignal } from './interrupt.ts';
 import { wholeNumber } from './options.ts';
@@ -45,6 +46,7 @@ export interface TrainFlags {
   steps?: number;
   batch?: number;
   virtualBatch?: number;
+  precision: FloatType;
   quality?: number;
   learningRate?: number;
   adapter?: string;
@@ -77,6 +79,7 @@ export function trainCommand(): Command {
     .option('--steps <n>', 'optimiser steps over all stages, shared out at the start of the run', wholeNumber(1))
     .option('--batch <n>', 'volumes at once; with fewer than 4 a step the embeddings are not centred', wholeNumber(1))
     .option('--virtual-batch <n>', 'volumes a step, in parts of --batch: the gradients of all together in the memory of one part; default --batch', wholeNumber(1))
+    .addOption(new Option('--precision <type>', 'how activations are stored: f16 takes about half the memory, and needs an adapter with shader-f16').choices(['f32', 'f16']).default('f32'))
     .option('--quality <n>', 'JPEG quality of evaluation', wholeNumber(1, 100))
     .option('--learning-rate <x>', 'peak learning rate of every stage', positiveNumber)
     .option('--adapter <name>', 'swiftshader, lavapipe, or a part of the adapter\'s name')
@@ -101,6 +104,7 @@ async function runTrain(flags: TrainFlags, command: Command): Promise<void> {
   if (flags.resume) refuseContradictions(flags, given, config, folder);
   const opened = await openNodeEngine(flags.adapter);
   say(opened.line);
+  requirePrecision(opened.engine, config.train.precision ?? 'f32');
   if (flags.profile) requireTimestamps(opened);
   const session = await openCohort(config, flags, signal);
   try {
@@ -176,6 +180,7 @@ async function trainConfig(flags: TrainFlags): Promise<TrainConfig> {
     config.virtualBatch = flags.virtualBatch;
   }
   if (flags.quality !== undefined) config.quality = flags.quality;
+  if (flags.precision === 'f16') config.precision = 'f16';
   if (flags.train) config.trainable = flags.train;
   if (flags.head) config.head = flags.head;
   if (flags.text) config.text.unit = flags.text;

@@ -1,4 +1,4 @@
-import { ops, type Tensor } from '../autograd/index.ts';
+import { ops, type FloatType, type Tensor } from '../autograd/index.ts';
 import { LayerNorm } from './layers/layer-norm.ts';
 import { Linear } from './layers/linear.ts';
 import { mergeHeads, splitHeads } from './layers/transformer-block.ts';
@@ -61,6 +61,8 @@ export class Bert extends Module {
   readonly tokenTypeEmbeddings: Tensor;
   readonly embeddingsNorm: LayerNorm;
   readonly layers: BertLayer[];
+  /** How activations of the layers are stored; what comes out is f32. */
+  precision: FloatType = 'f32';
   readonly #config: TextConfig;
 
   constructor(init: Initializer, config: TextConfig, vocabularySize: number) {
@@ -99,8 +101,9 @@ export class Bert extends Module {
       const place = ops.add(ops.embedding(this.positionEmbeddings, positions, [tokens]), ops.embedding(this.tokenTypeEmbeddings, new Uint32Array(1), [1]));
       let stream = this.embeddingsNorm.forward(ops.add(ops.embedding(this.wordEmbeddings, ids, [batch, tokens]), place));
       const mask = engine.tensor(paddingMask(lengths, batch, tokens), [batch, 1, 1, tokens]);
+      stream = ops.cast(stream, this.precision);
       for (const layer of this.layers) stream = layer.forward(stream, mask);
-      return stream;
+      return ops.cast(stream, 'f32');
     });
   }
 }

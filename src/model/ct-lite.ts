@@ -1,4 +1,4 @@
-import { noGrad, ops, Tensor, type Engine } from '../autograd/index.ts';
+import { noGrad, ops, Tensor, type Engine, type FloatType } from '../autograd/index.ts';
 import { Bert, type TextBatch } from './bert.ts';
 import { ConvStemViT, type EncoderOutput } from './encoder.ts';
 import { Linear } from './layers/linear.ts';
@@ -54,6 +54,12 @@ export class CtLite extends Module implements ZeroShotModel {
     this.textHead = makeProjection(init, (this.text ?? frozenText!).width, headConfig);
     this.logScale = init.constant([1], initialLogScale);
     this.logitBias = init.constant([1], logitBias);
+  }
+
+  /** How both towers store activations. A frozen tower, whose features are kept across runs, stays f32; heads and losses are f32. */
+  set precision(precision: FloatType) {
+    this.vision.precision = precision;
+    if (this.text) this.text.precision = precision;
   }
 
   /** x [B, 1, D, Y, X] → encoder output and embedding [B, latent], not yet normalised. */

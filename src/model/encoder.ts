@@ -1,4 +1,4 @@
-import { checkpoint, ops, type Tensor } from '../autograd/index.ts';
+import { checkpoint, ops, type FloatType, type Tensor } from '../autograd/index.ts';
 import type { Tap } from './fast.ts';
 import { LayerNorm } from './layers/layer-norm.ts';
 import { Linear } from './layers/linear.ts';
@@ -65,7 +65,7 @@ class SeparablePositions extends Module {
 
   /** tokens [B, t, h, w, C]. */
   forward(tokens: Tensor): Tensor {
-    return ops.add(tokens, ops.add(ops.add(this.t, this.h), this.w));
+    return ops.add(tokens, ops.cast(ops.add(ops.add(this.t, this.h), this.w), tokens.dtype as FloatType));
   }
 }
 
@@ -108,6 +108,8 @@ export class ConvStemViT extends Module implements VisionEncoder {
   readonly pool: AttentionPool;
   /** Runs each block under gradient checkpointing: about a quarter more work, and the activations of one block at a time. */
   checkpointBlocks = false;
+  /** How activations are stored up to the pooling, which is f32: in f16 they take half the memory, and the taps are f16 too. */
+  precision: FloatType = 'f32';
   readonly #config: EncoderConfig;
   readonly #grid: [number, number, number];
 
@@ -143,7 +145,7 @@ export class ConvStemViT extends Module implements VisionEncoder {
     const tokens = h * w;
     const flat = [batch, t * tokens, width];
 
-    const spatialIn = x.engine.scope(() => ops.reshape(this.embed(x), [batch * t, tokens, width]));
+    const spatialIn = x.engine.scope(() => ops.reshape(this.embed(ops.cast(x, this.precision)), [batch * t, tokens, width]));
     const spatialResidual = this.run(this.spatial, spatialIn); // (B·t, h·w, C)
     const spatialFeatures = this.spatialNorm.forward(spatialResidual);
 
@@ -157,7 +159,7 @@ export class ConvStemViT extends Module implements VisionEncoder {
         { residual: ops.reshape(spatialResidual, flat), features: ops.reshape(spatialFeatures, flat) },
         { residual: temporalResidual, features: temporalFeatures },
       ],
-      ...this.pool.forward(temporalFeatures),
+      ...this.pool.forward(ops.cast(temporalFeatures, 'f32')),
     };
   }
 

@@ -1,4 +1,5 @@
 /** Settings of a run. They are saved with every checkpoint, so that a resumed run needs no flags. */
+import type { FloatType } from '../autograd/index.ts';
 import type { PresetName, TextConfig } from '../model/index.ts';
 
 export const STAGES = ['teacher', 'fast', 'align'] as const;
@@ -35,6 +36,8 @@ export interface TrainConfig {
   batch: number;
   /** Volumes a step where it is more than `batch`: encoded part by part, with the gradients of all together (gradient caching). */
   virtualBatch?: number;
+  /** How the models' activations and their gradients are stored; f32 where not given. Parameters, losses and the optimiser are f32. */
+  precision?: FloatType;
   /** Stages to run, in order: teacher (SigLIP on uncompressed input), fast (FAST alone), align (SigLIP + fastWeight·FAST). */
   stages: Partial<Record<StageName, StageConfig>>;
   /** JPEG quality of validation, test and prediction, and the range that training draws from [O]. */

@@ -72,7 +72,7 @@ export interface EncodedVolumes {
 /** Runs the encoder that the stage trains and, where FAST is part of the stage, the frozen teacher on the uncompressed volumes. */
 export function encodeVolumes(engine: Engine, state: RunState, stage: StageName, { size, raw, jpeg, targets }: StepVolumes, { distil = true } = {}): EncodedVolumes {
   const { config, teacher } = state;
-  const upload = (values: VolumeValues): Tensor => uploadVolumes(engine, values, [size, 1, ...presets[config.preset].grid.shape]);
+  const upload = (values: VolumeValues): Tensor => uploadVolumes(engine, values, [size, 1, ...presets[config.preset].grid.shape], config.precision);
   const model = trainedModel(state, stage);
   if (stage === 'teacher') return { output: model.encodeImage(upload(raw!)), distilled: null };
   const ownTaps = (): Taps | null => (raw && teacher ? noGrad(() => engine.scope(() => teacher.vision.forward(upload(raw)).taps)) : null);

@@ -1,12 +1,12 @@
 /** Volumes on their way to the GPU. */
-import { ops, type Engine, type Tensor } from '../autograd/index.ts';
+import { ops, type Engine, type FloatType, type Tensor } from '../autograd/index.ts';
 import { GREY_VALUES } from '../data/index.ts';
 
 /** Volumes one after another, [size·D·Y·X]: uncompressed input in [−1, 1], or grey levels that JPEG gave, a byte each. */
 export type VolumeValues = Float32Array<ArrayBuffer> | Uint8Array<ArrayBuffer>;
 
-/** Model input in f32. Grey levels cross as bytes and become values on the GPU, the same to the bit as `greyToValues`. */
-export function uploadVolumes(engine: Engine, values: VolumeValues, shape: readonly number[]): Tensor {
-  if (values instanceof Float32Array) return engine.tensor(values, shape);
-  return engine.scope(() => ops.widen(engine.tensor(values, shape), engine.tensor(GREY_VALUES)));
+/** Model input. Grey levels cross as bytes and become values on the GPU: of f32 the same to the bit as `greyToValues`, of f16 those rounded. */
+export function uploadVolumes(engine: Engine, values: VolumeValues, shape: readonly number[], dtype: FloatType = 'f32'): Tensor {
+  if (values instanceof Float32Array) return engine.tensor(values, shape, { dtype });
+  return engine.scope(() => ops.widen(engine.tensor(values, shape), engine.tensor(GREY_VALUES), { dtype }));
 }

@@ -2,7 +2,8 @@ import { describe, expect, it } from 'vitest';
 import { ops } from '../../../src/autograd/index.ts';
 import { binaryBackwardReference, binaryReference } from '../../../src/autograd/ops/binary.ts';
 import { concatReference } from '../../../src/autograd/ops/concat.ts';
-import { conv3dBackwardReference, conv3dReference, type Conv3dOptions } from '../../../src/autograd/ops/conv3d.ts';
+import type { Conv3dOptions } from '../../../src/autograd/ops/conv3d-geometry.ts';
+import { conv3dBackwardReference, conv3dReference } from '../../../src/autograd/ops/conv3d.ts';
 import { geluDerivativeReference, geluReference } from '../../../src/autograd/ops/gelu.ts';
 import { layerNormBackwardReference, layerNormReference } from '../../../src/autograd/ops/layer-norm.ts';
 import { linearBackwardReference, linearReference } from '../../../src/autograd/ops/linear.ts';
@@ -187,6 +188,7 @@ describe.skipIf(!device.canF16)('in f16', () => {
   const attentions: { size: [number, number, number, number, number]; bias?: number[]; causal?: boolean }[] = [
     { size: [1, 1, 1, 1, 1] }, { size: [2, 3, 1, 5, 5] }, { size: [2, 2, 63, 65, 16] }, { size: [1, 3, 65, 63, 23] }, { size: [2, 1, 65, 65, 32], causal: true },
     { size: [2, 3, 9, 11, 24], bias: [2, 3, 9, 11] },
+    { size: [1, 2, 200, 65, 24] }, // two blocks of queries
     { size: [70, 3, 5, 3, 7] }, // more scores than `products` holds at once where the binding limit is small
   ];
   // Of `registers` one: its kernels in f16 keep lavapipe's compiler busy for 20 s.
