@@ -63,7 +63,7 @@ export default defineConfig({
       room('validate'),
       room('gpu', oneProcess),
       // Every op again on a device that binds so little that ordinary shapes are cut into pieces, against the same references.
-      { extends: true as const, test: { name: 'split', include: ['test/gpu/ops/**/*.test.ts', 'test/gpu/model/fast.test.ts'], env: { CT_LITE_BINDING_LIMIT: '5120' }, ...oneProcess } },
+      { extends: true as const, test: { name: 'split', include: ['test/gpu/ops/**/*.test.ts', 'test/gpu/f16/ops.test.ts', 'test/gpu/model/fast.test.ts'], env: { CT_LITE_BINDING_LIMIT: '5120' }, ...oneProcess } },
       browserOps,
       // Alone on the machine: what it waits for is rendered on the CPU.
       room('browser', { exclude: ['test/browser/no-chromium.test.ts', 'test/browser/page/**'], fileParallelism: false, sequence: { groupOrder: 2 } }),

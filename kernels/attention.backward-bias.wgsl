@@ -16,11 +16,11 @@ struct Params {
   scale: f32,
 }
 
-@group(0) @binding(0) var<storage, read> q: array<vec4f>;
-@group(0) @binding(1) var<storage, read> k: array<vec4f>;
-@group(0) @binding(2) var<storage, read> v: array<vec4f>;
+@group(0) @binding(0) var<storage, read> q: array<vec4<q_t>>;
+@group(0) @binding(1) var<storage, read> k: array<vec4<k_t>>;
+@group(0) @binding(2) var<storage, read> v: array<vec4<v_t>>;
 @group(0) @binding(3) var<storage, read> bias: array<f32>;
-@group(0) @binding(4) var<storage, read> dy: array<vec4f>;
+@group(0) @binding(4) var<storage, read> dy: array<vec4<dy_t>>;
 @group(0) @binding(5) var<storage, read> row: array<vec4f>;
 @group(0) @binding(6) var<storage, read_write> d_bias: array<f32>;
 @group(0) @binding(7) var<uniform> params: Params;
@@ -36,8 +36,8 @@ fn score_gradient(pair: u32, i: u32, j: u32, own_bias: f32) -> f32 {
   var s = vec4f();
   var d = vec4f();
   for (var c = 0u; c < params.vecs; c++) {
-    s = fma(q[query + c], k[key + c], s);
-    d = fma(dy[query + c], v[key + c], d);
+    s = fma(vec4f(q[query + c]), vec4f(k[key + c]), s);
+    d = fma(vec4f(dy[query + c]), vec4f(v[key + c]), d);
   }
   let own = row[row_index];
   let score = max((s.x + s.y + s.z + s.w) * params.scale + own_bias, LOWEST);

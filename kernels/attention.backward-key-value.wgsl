@@ -2,14 +2,14 @@
 //   ds_i = p_i (dY_i·v - δ_i),  dK = scale Σ_i ds_i q_i,  dV = Σ_i p_i dY_i.
 // q, dy: [pairs, queries, D]. k, v, dk, dv: [pairs, keys, D]. D = 4 params.vecs. row: [pairs, queries], (m, 1/Σ, δ, 0).
 // One invocation a key row, with k, v, dK and dV in registers; four queries a step.
-@group(0) @binding(0) var<storage, read> q: array<vec4f>;
-@group(0) @binding(1) var<storage, read> k: array<vec4f>;
-@group(0) @binding(2) var<storage, read> v: array<vec4f>;
+@group(0) @binding(0) var<storage, read> q: array<vec4<q_t>>;
+@group(0) @binding(1) var<storage, read> k: array<vec4<k_t>>;
+@group(0) @binding(2) var<storage, read> v: array<vec4<v_t>>;
 @group(0) @binding(3) var<storage, read> bias: array<f32>;
-@group(0) @binding(4) var<storage, read> dy: array<vec4f>;
+@group(0) @binding(4) var<storage, read> dy: array<vec4<dy_t>>;
 @group(0) @binding(5) var<storage, read> row: array<vec4f>;
-@group(0) @binding(6) var<storage, read_write> dk: array<vec4f>;
-@group(0) @binding(7) var<storage, read_write> dv: array<vec4f>;
+@group(0) @binding(6) var<storage, read_write> dk: array<vec4<dk_t>>;
+@group(0) @binding(7) var<storage, read_write> dv: array<vec4<dv_t>>;
 @group(0) @binding(8) var<uniform> params: Params;
 
 #include "include/attention.wgsl"
@@ -30,8 +30,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
   var sum_k: array<vec4f, HEAD_VECS>;
   var sum_v: array<vec4f, HEAD_VECS>;
   for (var c = 0u; c < vecs; c++) {
-    key[c] = k[row_start + c] * params.scale;
-    value[c] = v[row_start + c];
+    key[c] = vec4f(k[row_start + c]) * params.scale;
+    value[c] = vec4f(v[row_start + c]);
     sum_k[c] = vec4f();
     sum_v[c] = vec4f();
   }
@@ -46,10 +46,10 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
     var s3 = vec4f();
     for (var c = 0u; c < vecs; c++) {
       let x = key[c];
-      s0 = fma(x, q[start.x + c], s0);
-      s1 = fma(x, q[start.y + c], s1);
-      s2 = fma(x, q[start.z + c], s2);
-      s3 = fma(x, q[start.w + c], s3);
+      s0 = fma(x, vec4f(q[start.x + c]), s0);
+      s1 = fma(x, vec4f(q[start.y + c]), s1);
+      s2 = fma(x, vec4f(q[start.z + c]), s2);
+      s3 = fma(x, vec4f(q[start.w + c]), s3);
     }
     var s = totals(s0, s1, s2, s3);
     if (params.has_bias == 1u) {
@@ -62,10 +62,10 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
     var d3 = vec4f();
     for (var c = 0u; c < vecs; c++) {
       let x = value[c];
-      d0 = fma(x, dy[start.x + c], d0);
-      d1 = fma(x, dy[start.y + c], d1);
-      d2 = fma(x, dy[start.z + c], d2);
-      d3 = fma(x, dy[start.w + c], d3);
+      d0 = fma(x, vec4f(dy[start.x + c]), d0);
+      d1 = fma(x, vec4f(dy[start.y + c]), d1);
+      d2 = fma(x, vec4f(dy[start.z + c]), d2);
+      d3 = fma(x, vec4f(dy[start.w + c]), d3);
     }
     let r0 = row[i.x];
     let r1 = row[i.y];
@@ -76,12 +76,12 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
     let p = select(vec4f(), e * vec4f(r0.y, r1.y, r2.y, r3.y), visible);
     let ds = p * (totals(d0, d1, d2, d3) - vec4f(r0.z, r1.z, r2.z, r3.z));
     for (var c = 0u; c < vecs; c++) {
-      sum_k[c] = fma(vec4f(ds.w), q[start.w + c], fma(vec4f(ds.z), q[start.z + c], fma(vec4f(ds.y), q[start.y + c], fma(vec4f(ds.x), q[start.x + c], sum_k[c]))));
-      sum_v[c] = fma(vec4f(p.w), dy[start.w + c], fma(vec4f(p.z), dy[start.z + c], fma(vec4f(p.y), dy[start.y + c], fma(vec4f(p.x), dy[start.x + c], sum_v[c]))));
+      sum_k[c] = fma(vec4f(ds.w), vec4f(q[start.w + c]), fma(vec4f(ds.z), vec4f(q[start.z + c]), fma(vec4f(ds.y), vec4f(q[start.y + c]), fma(vec4f(ds.x), vec4f(q[start.x + c]), sum_k[c]))));
+      sum_v[c] = fma(vec4f(p.w), vec4f(dy[start.w + c]), fma(vec4f(p.z), vec4f(dy[start.z + c]), fma(vec4f(p.y), vec4f(dy[start.y + c]), fma(vec4f(p.x), vec4f(dy[start.x + c]), sum_v[c]))));
     }
   }
   for (var c = 0u; c < vecs; c++) {
-    dk[row_start + c] = sum_k[c] * params.scale;
-    dv[row_start + c] = sum_v[c];
+    dk[row_start + c] = vec4<dk_t>(sum_k[c] * params.scale);
+    dv[row_start + c] = vec4<dv_t>(sum_v[c]);
   }
 }

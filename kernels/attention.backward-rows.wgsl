@@ -4,8 +4,8 @@ override WORKGROUP_SIZE: u32 = 64;
 
 struct Params { rows: u32, vecs: u32 }
 
-@group(0) @binding(0) var<storage, read> y: array<vec4f>;
-@group(0) @binding(1) var<storage, read> dy: array<vec4f>;
+@group(0) @binding(0) var<storage, read> y: array<vec4<y_t>>;
+@group(0) @binding(1) var<storage, read> dy: array<vec4<dy_t>>;
 @group(0) @binding(2) var<storage, read> stats: array<vec2f>;
 @group(0) @binding(3) var<storage, read_write> row: array<vec4f>;
 @group(0) @binding(4) var<uniform> params: Params;
@@ -20,7 +20,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
   }
   var delta = 0.0;
   for (var c = 0u; c < params.vecs; c++) {
-    delta += dot(y[i * params.vecs + c], dy[i * params.vecs + c]);
+    delta += dot(vec4f(y[i * params.vecs + c]), vec4f(dy[i * params.vecs + c]));
   }
   row[i] = vec4f(stats[i], delta, 0.0);
 }

@@ -4,8 +4,8 @@ override WORKGROUP_SIZE: u32 = 64;
 
 struct Params { rows: u32, from_columns: u32, columns: u32 }
 
-@group(0) @binding(0) var<storage, read> x: array<f32>;
-@group(0) @binding(1) var<storage, read_write> y: array<f32>;
+@group(0) @binding(0) var<storage, read> x: array<x_t>;
+@group(0) @binding(1) var<storage, read_write> y: array<y_t>;
 @group(0) @binding(2) var<uniform> params: Params;
 
 #include "include/flat-index.wgsl"
@@ -19,7 +19,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
   let c = i % params.columns;
   var value = 0.0;
   if (c < params.from_columns) {
-    value = x[(i / params.columns) * params.from_columns + c];
+    value = f32(x[(i / params.columns) * params.from_columns + c]);
   }
-  y[i] = value;
+  y[i] = y_t(value);
 }

@@ -3,11 +3,11 @@
 // q, y: [pairs, queries, D]. k, v: [pairs, keys, D]. D = 4 params.vecs. bias: by params.bias_stride. causal: key ≤ query.
 // stats: [pairs, queries], (m, 1 / Σ exp(s - m)), saved for backward: with a large m their log-sum-exp would lose the sum.
 // One invocation a query row, with q and y in registers; four keys a step.
-@group(0) @binding(0) var<storage, read> q: array<vec4f>;
-@group(0) @binding(1) var<storage, read> k: array<vec4f>;
-@group(0) @binding(2) var<storage, read> v: array<vec4f>;
+@group(0) @binding(0) var<storage, read> q: array<vec4<q_t>>;
+@group(0) @binding(1) var<storage, read> k: array<vec4<k_t>>;
+@group(0) @binding(2) var<storage, read> v: array<vec4<v_t>>;
 @group(0) @binding(3) var<storage, read> bias: array<f32>;
-@group(0) @binding(4) var<storage, read_write> y: array<vec4f>;
+@group(0) @binding(4) var<storage, read_write> y: array<vec4<y_t>>;
 @group(0) @binding(5) var<storage, read_write> stats: array<vec2f>;
 @group(0) @binding(6) var<uniform> params: Params;
 
@@ -33,7 +33,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
   var query: array<vec4f, HEAD_VECS>;
   var sum_v: array<vec4f, HEAD_VECS>;
   for (var c = 0u; c < vecs; c++) {
-    query[c] = q[row_start + c] * params.scale;
+    query[c] = vec4f(q[row_start + c]) * params.scale;
     sum_v[c] = vec4f();
   }
   var largest = LOWEST;
@@ -43,7 +43,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
     largest = before.x;
     sum = 1.0 / before.y;
     for (var c = 0u; c < vecs; c++) {
-      sum_v[c] = y[row_start + c] * sum;
+      sum_v[c] = vec4f(y[row_start + c]) * sum;
     }
   }
   for (var first = 0u; first < end; first += 4u) {
@@ -55,10 +55,10 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
     var s3 = vec4f();
     for (var c = 0u; c < vecs; c++) {
       let x = query[c];
-      s0 = fma(x, k[start.x + c], s0);
-      s1 = fma(x, k[start.y + c], s1);
-      s2 = fma(x, k[start.z + c], s2);
-      s3 = fma(x, k[start.w + c], s3);
+      s0 = fma(x, vec4f(k[start.x + c]), s0);
+      s1 = fma(x, vec4f(k[start.y + c]), s1);
+      s2 = fma(x, vec4f(k[start.z + c]), s2);
+      s3 = fma(x, vec4f(k[start.w + c]), s3);
     }
     var s = totals(s0, s1, s2, s3);
     if (params.has_bias == 1u) {
@@ -73,12 +73,12 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
     largest = next;
     sum = sum * rescale + p.x + p.y + p.z + p.w;
     for (var c = 0u; c < vecs; c++) {
-      sum_v[c] = fma(vec4f(p.w), v[start.w + c], fma(vec4f(p.z), v[start.z + c], fma(vec4f(p.y), v[start.y + c], fma(vec4f(p.x), v[start.x + c], sum_v[c] * rescale))));
+      sum_v[c] = fma(vec4f(p.w), vec4f(v[start.w + c]), fma(vec4f(p.z), vec4f(v[start.z + c]), fma(vec4f(p.y), vec4f(v[start.y + c]), fma(vec4f(p.x), vec4f(v[start.x + c]), sum_v[c] * rescale))));
     }
   }
   let rsum = 1.0 / sum;
   for (var c = 0u; c < vecs; c++) {
-    y[row_start + c] = sum_v[c] * rsum;
+    y[row_start + c] = vec4<y_t>(sum_v[c] * rsum);
   }
   stats[at.pair * params.queries + at.row] = vec2f(largest, rsum);
 }

@@ -16,9 +16,9 @@ struct Params {
   count: u32,
 }
 
-@group(0) @binding(0) var<storage, read> a: array<f32>;
-@group(0) @binding(1) var<storage, read> b: array<f32>;
-@group(0) @binding(2) var<storage, read_write> y: array<f32>;
+@group(0) @binding(0) var<storage, read> a: array<a_t>;
+@group(0) @binding(1) var<storage, read> b: array<b_t>;
+@group(0) @binding(2) var<storage, read_write> y: array<y_t>;
 @group(0) @binding(3) var<uniform> params: Params;
 
 #include "include/flat-index.wgsl"
@@ -33,6 +33,6 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
     let extents = Axes(params.extents_low, params.extents_high);
     let at_a = strided_index(i, extents, Axes(params.a_strides_low, params.a_strides_high));
     let at_b = strided_index(i, extents, Axes(params.b_strides_low, params.b_strides_high));
-    y[i] = binary(a[at_a], b[at_b]);
+    y[i] = y_t(binary(f32(a[at_a]), f32(b[at_b])));
   }
 }

@@ -6,9 +6,9 @@ override OPERATION: u32 = 0;
 
 struct Params { count: u32 }
 
-@group(0) @binding(0) var<storage, read> a: array<f32>;
-@group(0) @binding(1) var<storage, read> b: array<f32>;
-@group(0) @binding(2) var<storage, read_write> y: array<f32>;
+@group(0) @binding(0) var<storage, read> a: array<a_t>;
+@group(0) @binding(1) var<storage, read> b: array<b_t>;
+@group(0) @binding(2) var<storage, read_write> y: array<y_t>;
 @group(0) @binding(3) var<uniform> params: Params;
 
 #include "include/flat-index.wgsl"
@@ -19,6 +19,6 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
   let first = (flat_workgroup(group, groups) * WORKGROUP_SIZE + lane) * RUN;
   let end = min(first + RUN, params.count);
   for (var i = first; i < end; i++) {
-    y[i] = binary(a[i], b[i]);
+    y[i] = y_t(binary(f32(a[i]), f32(b[i])));
   }
 }

@@ -5,8 +5,8 @@ override RUN: u32 = 1;
 
 struct Params { rows: u32, columns: u32, x_columns: u32, x_first: u32, y_columns: u32, y_first: u32 }
 
-@group(0) @binding(0) var<storage, read> x: array<u32>;
-@group(0) @binding(1) var<storage, read_write> y: array<u32>;
+@group(0) @binding(0) var<storage, read> x: array<x_t>;
+@group(0) @binding(1) var<storage, read_write> y: array<y_t>;
 @group(0) @binding(2) var<uniform> params: Params;
 
 #include "include/flat-index.wgsl"

@@ -4,7 +4,7 @@ override WORKGROUP_SIZE: u32 = 64;
 
 struct Params { rows: u32, columns: u32, rows_per_chunk: u32, chunks: u32 }
 
-@group(0) @binding(0) var<storage, read> x: array<f32>;
+@group(0) @binding(0) var<storage, read> x: array<x_t>;
 @group(0) @binding(1) var<storage, read_write> y: array<f32>;
 @group(0) @binding(2) var<uniform> params: Params;
 
@@ -21,7 +21,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
   let last = min(first + params.rows_per_chunk, params.rows);
   var sum = 0.0;
   for (var row = first; row < last; row++) {
-    sum += x[row * params.columns + c];
+    sum += f32(x[row * params.columns + c]);
   }
   y[i] = sum;
 }

@@ -5,7 +5,7 @@ override WORKGROUP_SIZE: u32 = 64;
 
 struct Params { rows: u32, columns: u32 }
 
-@group(0) @binding(0) var<storage, read> dy: array<f32>;
+@group(0) @binding(0) var<storage, read> dy: array<dy_t>;
 @group(0) @binding(1) var<storage, read_write> d_bias: array<f32>;
 @group(0) @binding(2) var<uniform> params: Params;
 
@@ -20,7 +20,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
   }
   var partial = 0.0;
   for (var c = lane; c < params.columns; c += WORKGROUP_SIZE) {
-    partial += dy[row * params.columns + c];
+    partial += f32(dy[row * params.columns + c]);
   }
   let sum = workgroup_sum(partial, lane);
   if (lane == 0u) {

@@ -8,8 +8,8 @@ override LANES: u32 = 32;
 
 #include "include/conv3d-weight-params.wgsl"
 
-@group(0) @binding(0) var<storage, read> x: array<f32>;
-@group(0) @binding(1) var<storage, read> dy: array<f32>;
+@group(0) @binding(0) var<storage, read> x: array<x_t>;
+@group(0) @binding(1) var<storage, read> dy: array<dy_t>;
 @group(0) @binding(2) var<storage, read_write> d_weight: array<f32>;
 @group(0) @binding(3) var<uniform> params: Params;
 
@@ -46,7 +46,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
     var in_column = origin.z;
     for (var p = 0u; p < u32(out_extent.z); p++) {
       let inside = line_inside && u32(in_column) < u32(in_extent.z);
-      sum = fma(select(0.0, x[x_line + select(0u, u32(in_column), inside)], inside), dy[dy_line + p], sum);
+      sum = fma(select(0.0, f32(x[x_line + select(0u, u32(in_column), inside)]), inside), f32(dy[dy_line + p]), sum);
       in_column += params.stride.z;
     }
   }

@@ -7,8 +7,8 @@ override LANES: u32 = 8;
 
 #include "include/conv3d-weight-params.wgsl"
 
-@group(0) @binding(0) var<storage, read> x: array<f32>;
-@group(0) @binding(1) var<storage, read> dy: array<f32>;
+@group(0) @binding(0) var<storage, read> x: array<x_t>;
+@group(0) @binding(1) var<storage, read> dy: array<dy_t>;
 @group(0) @binding(2) var<storage, read_write> d_weight: array<f32>;
 @group(0) @binding(3) var<uniform> params: Params;
 
@@ -72,9 +72,9 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
     for (var p = 0; p < out_extent.z; p++) {
       let inside = line_inside & (vec4u(in_w) < vec4u(u32(in_extent.z)));
       let at = x_line + select(vec4u(), vec4u(in_w), inside);
-      let value = select(vec4f(), vec4f(x[at.x], x[at.y], x[at.z], x[at.w]), inside);
-      let low = dy[at_low];
-      let high = dy[at_high];
+      let value = select(vec4f(), vec4f(f32(x[at.x]), f32(x[at.y]), f32(x[at.z]), f32(x[at.w])), inside);
+      let low = f32(dy[at_low]);
+      let high = f32(dy[at_high]);
       s0 += subgroupBroadcast(low, 0u) * value;
       s1 += subgroupBroadcast(low, 1u) * value;
       s2 += subgroupBroadcast(low, 2u) * value;

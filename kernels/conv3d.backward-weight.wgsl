@@ -8,8 +8,8 @@ override LANES: u32 = 8;
 
 #include "include/conv3d-weight-params.wgsl"
 
-@group(0) @binding(0) var<storage, read> x: array<f32>;
-@group(0) @binding(1) var<storage, read> dy: array<f32>;
+@group(0) @binding(0) var<storage, read> x: array<x_t>;
+@group(0) @binding(1) var<storage, read> dy: array<dy_t>;
 @group(0) @binding(2) var<storage, read_write> d_weight: array<f32>;
 @group(0) @binding(3) var<uniform> params: Params;
 
@@ -71,15 +71,15 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
     for (var p = 0; p < out_extent.z; p++) {
       let inside = line_inside & (vec4u(in_w) < vec4u(u32(in_extent.z)));
       let at = x_line + select(vec4u(), vec4u(in_w), inside);
-      let value = select(vec4f(), vec4f(x[at.x], x[at.y], x[at.z], x[at.w]), inside);
-      s0 = fma(vec4f(dy[at0]), value, s0);
-      s1 = fma(vec4f(dy[at1]), value, s1);
-      s2 = fma(vec4f(dy[at2]), value, s2);
-      s3 = fma(vec4f(dy[at3]), value, s3);
-      s4 = fma(vec4f(dy[at4]), value, s4);
-      s5 = fma(vec4f(dy[at5]), value, s5);
-      s6 = fma(vec4f(dy[at6]), value, s6);
-      s7 = fma(vec4f(dy[at7]), value, s7);
+      let value = select(vec4f(), vec4f(f32(x[at.x]), f32(x[at.y]), f32(x[at.z]), f32(x[at.w])), inside);
+      s0 = fma(vec4f(f32(dy[at0])), value, s0);
+      s1 = fma(vec4f(f32(dy[at1])), value, s1);
+      s2 = fma(vec4f(f32(dy[at2])), value, s2);
+      s3 = fma(vec4f(f32(dy[at3])), value, s3);
+      s4 = fma(vec4f(f32(dy[at4])), value, s4);
+      s5 = fma(vec4f(f32(dy[at5])), value, s5);
+      s6 = fma(vec4f(f32(dy[at6])), value, s6);
+      s7 = fma(vec4f(f32(dy[at7])), value, s7);
       at0++;
       at1++;
       at2++;

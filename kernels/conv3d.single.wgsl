@@ -9,10 +9,10 @@ override LANES: u32 = 32;
 
 #include "include/conv3d-params.wgsl"
 
-@group(0) @binding(0) var<storage, read> x: array<f32>;
+@group(0) @binding(0) var<storage, read> x: array<x_t>;
 @group(0) @binding(1) var<storage, read> weight: array<f32>;
 @group(0) @binding(2) var<storage, read> bias: array<f32>;
-@group(0) @binding(3) var<storage, read_write> y: array<f32>;
+@group(0) @binding(3) var<storage, read_write> y: array<y_t>;
 @group(0) @binding(4) var<uniform> params: Params;
 
 #include "include/flat-index.wgsl"
@@ -49,7 +49,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
         var at = x_start + select(vec4u(), vec4u(line + in_w), inside);
         var weight_at = weight_start + u32(d * params.tap_stride.x + h * params.tap_stride.y + w * params.tap_stride.z);
         for (var c = 0u; c < params.in_channels; c++) {
-          let value = select(vec4f(), vec4f(x[at.x], x[at.y], x[at.z], x[at.w]), inside);
+          let value = select(vec4f(), vec4f(f32(x[at.x]), f32(x[at.y]), f32(x[at.z]), f32(x[at.w])), inside);
           sum = fma(vec4f(weight[weight_at]), value, sum);
           at += vec4u(in_volume);
           weight_at += params.weight_in_stride;
@@ -60,7 +60,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
   let y_at = (place.item * channels + channel) * out_volume() + place.out_position;
   for (var j = 0u; j < 4u; j++) {
     if (wanted[j] < params.batch * volume) {
-      y[y_at[j]] = start_of(channel, y_at[j]) + sum[j];
+      y[y_at[j]] = y_t(start_of(channel, y_at[j]) + sum[j]);
     }
   }
 }

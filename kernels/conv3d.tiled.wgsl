@@ -11,10 +11,10 @@ override LANES: u32 = 32;
 
 #include "include/conv3d-params.wgsl"
 
-@group(0) @binding(0) var<storage, read> x: array<f32>;
+@group(0) @binding(0) var<storage, read> x: array<x_t>;
 @group(0) @binding(1) var<storage, read> weight: array<vec4f>;
 @group(0) @binding(2) var<storage, read> bias: array<f32>;
-@group(0) @binding(3) var<storage, read_write> y: array<f32>;
+@group(0) @binding(3) var<storage, read_write> y: array<y_t>;
 @group(0) @binding(4) var<uniform> params: Params;
 
 #include "include/flat-index.wgsl"
@@ -27,7 +27,7 @@ fn store(channel_in_group: u32, g: u32, place: Place, used: vec4<bool>, sums: ve
   let at = (place.item * params.groups * params.out_channels + channel) * out_volume() + place.out_position;
   for (var j = 0u; j < 4u; j++) {
     if (used[j]) {
-      y[at[j]] = start_of(channel, at[j]) + sums[j];
+      y[at[j]] = y_t(start_of(channel, at[j]) + sums[j]);
     }
   }
 }
@@ -69,7 +69,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
         let tap = params.tap_start + u32(d * params.tap_stride.x + h * params.tap_stride.y + w * params.tap_stride.z);
         var weight_at = weight_start + tap * params.in_channels * 2u;
         for (var c = 0u; c < params.in_channels; c++) {
-          let value = select(vec4f(), vec4f(x[at.x], x[at.y], x[at.z], x[at.w]), inside);
+          let value = select(vec4f(), vec4f(f32(x[at.x]), f32(x[at.y]), f32(x[at.z]), f32(x[at.w])), inside);
           let low = weight[weight_at];
           s0 = fma(vec4f(low.x), value, s0);
           s1 = fma(vec4f(low.y), value, s1);

@@ -4,7 +4,7 @@ override RUN: u32 = 1;
 
 struct Params { count: u32, value: f32 }
 
-@group(0) @binding(0) var<storage, read_write> y: array<f32>;
+@group(0) @binding(0) var<storage, read_write> y: array<y_t>;
 @group(0) @binding(1) var<uniform> params: Params;
 
 #include "include/flat-index.wgsl"
@@ -14,6 +14,6 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
   let first = (flat_workgroup(group, groups) * WORKGROUP_SIZE + lane) * RUN;
   let end = min(first + RUN, params.count);
   for (var i = first; i < end; i++) {
-    y[i] = params.value;
+    y[i] = y_t(params.value);
   }
 }

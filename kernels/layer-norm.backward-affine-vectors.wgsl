@@ -5,10 +5,10 @@ override WORKGROUP_SIZE: u32 = 8;
 
 struct Params { rows: u32, columns: u32, rows_per_chunk: u32, chunks: u32 }
 
-@group(0) @binding(0) var<storage, read> x: array<vec4f>;
+@group(0) @binding(0) var<storage, read> x: array<vec4<x_t>>;
 @group(0) @binding(1) var<storage, read> mean: array<f32>;
 @group(0) @binding(2) var<storage, read> rstd: array<f32>;
-@group(0) @binding(3) var<storage, read> dy: array<vec4f>;
+@group(0) @binding(3) var<storage, read> dy: array<vec4<dy_t>>;
 @group(0) @binding(4) var<storage, read_write> d_weight: array<vec4f>;
 @group(0) @binding(5) var<storage, read_write> d_bias: array<vec4f>;
 @group(0) @binding(6) var<uniform> params: Params;
@@ -28,8 +28,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
   var sum_weight = vec4f();
   var sum_bias = vec4f();
   for (var row = first; row < last; row++) {
-    let g = dy[row * vectors + c];
-    sum_weight += g * (x[row * vectors + c] - mean[row]) * rstd[row];
+    let g = vec4f(dy[row * vectors + c]);
+    sum_weight += g * (vec4f(x[row * vectors + c]) - mean[row]) * rstd[row];
     sum_bias += g;
   }
   d_weight[i] = sum_weight;

@@ -6,10 +6,10 @@ override WORKGROUP_SIZE: u32 = 64;
 
 struct Params { rows: u32, columns: u32, rows_per_chunk: u32, chunks: u32 }
 
-@group(0) @binding(0) var<storage, read> x: array<f32>;
+@group(0) @binding(0) var<storage, read> x: array<x_t>;
 @group(0) @binding(1) var<storage, read> mean: array<f32>;
 @group(0) @binding(2) var<storage, read> rstd: array<f32>;
-@group(0) @binding(3) var<storage, read> dy: array<f32>;
+@group(0) @binding(3) var<storage, read> dy: array<dy_t>;
 @group(0) @binding(4) var<storage, read_write> d_weight: array<f32>;
 @group(0) @binding(5) var<storage, read_write> d_bias: array<f32>;
 @group(0) @binding(6) var<uniform> params: Params;
@@ -28,8 +28,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
   var sum_weight = 0.0;
   var sum_bias = 0.0;
   for (var row = first; row < last; row++) {
-    let g = dy[row * params.columns + c];
-    sum_weight += g * (x[row * params.columns + c] - mean[row]) * rstd[row];
+    let g = f32(dy[row * params.columns + c]);
+    sum_weight += g * (f32(x[row * params.columns + c]) - mean[row]) * rstd[row];
     sum_bias += g;
   }
   d_weight[i] = sum_weight;

@@ -4,12 +4,12 @@ override WORKGROUP_SIZE: u32 = 8;
 
 struct Params { rows: u32, columns: u32 }
 
-@group(0) @binding(0) var<storage, read> x: array<vec4f>;
+@group(0) @binding(0) var<storage, read> x: array<vec4<x_t>>;
 @group(0) @binding(1) var<storage, read> weight: array<vec4f>;
 @group(0) @binding(2) var<storage, read> mean: array<f32>;
 @group(0) @binding(3) var<storage, read> rstd: array<f32>;
-@group(0) @binding(4) var<storage, read> dy: array<vec4f>;
-@group(0) @binding(5) var<storage, read_write> dx: array<vec4f>;
+@group(0) @binding(4) var<storage, read> dy: array<vec4<dy_t>>;
+@group(0) @binding(5) var<storage, read_write> dx: array<vec4<dx_t>>;
 @group(0) @binding(6) var<uniform> params: Params;
 
 #include "include/flat-index.wgsl"
@@ -27,14 +27,14 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
   var sum_g = vec4f();
   var sum_gx = vec4f();
   for (var c = 0u; c < vectors; c++) {
-    let g = dy[start + c] * weight[c];
+    let g = vec4f(dy[start + c]) * weight[c];
     sum_g += g;
-    sum_gx += g * (x[start + c] - row_mean);
+    sum_gx += g * (vec4f(x[start + c]) - row_mean);
   }
   let mean_g = (sum_g.x + sum_g.y + sum_g.z + sum_g.w) / f32(params.columns);
   let mean_gx = row_rstd * (sum_gx.x + sum_gx.y + sum_gx.z + sum_gx.w) / f32(params.columns);
   for (var c = 0u; c < vectors; c++) {
-    let normalized = (x[start + c] - row_mean) * row_rstd;
-    dx[start + c] = row_rstd * (dy[start + c] * weight[c] - mean_g - normalized * mean_gx);
+    let normalized = (vec4f(x[start + c]) - row_mean) * row_rstd;
+    dx[start + c] = vec4<dx_t>(row_rstd * (vec4f(dy[start + c]) * weight[c] - mean_g - normalized * mean_gx));
   }
 }

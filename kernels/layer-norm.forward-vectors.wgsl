@@ -5,10 +5,10 @@ override WORKGROUP_SIZE: u32 = 8;
 
 struct Params { rows: u32, columns: u32, epsilon: f32 }
 
-@group(0) @binding(0) var<storage, read> x: array<vec4f>;
+@group(0) @binding(0) var<storage, read> x: array<vec4<x_t>>;
 @group(0) @binding(1) var<storage, read> weight: array<vec4f>;
 @group(0) @binding(2) var<storage, read> bias: array<vec4f>;
-@group(0) @binding(3) var<storage, read_write> y: array<vec4f>;
+@group(0) @binding(3) var<storage, read_write> y: array<vec4<y_t>>;
 @group(0) @binding(4) var<storage, read_write> mean: array<f32>;
 @group(0) @binding(5) var<storage, read_write> rstd: array<f32>;
 @group(0) @binding(6) var<uniform> params: Params;
@@ -26,17 +26,17 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
   let end = start + vectors;
   var sum = vec4f();
   for (var i = start; i < end; i++) {
-    sum += x[i];
+    sum += vec4f(x[i]);
   }
   let row_mean = (sum.x + sum.y + sum.z + sum.w) / f32(params.columns);
   var squares = vec4f();
   for (var i = start; i < end; i++) {
-    let deviation = x[i] - row_mean;
+    let deviation = vec4f(x[i]) - row_mean;
     squares += deviation * deviation;
   }
   let row_rstd = inverseSqrt((squares.x + squares.y + squares.z + squares.w) / f32(params.columns) + params.epsilon);
   for (var c = 0u; c < vectors; c++) {
-    y[start + c] = (x[start + c] - row_mean) * row_rstd * weight[c] + bias[c];
+    y[start + c] = vec4<y_t>((vec4f(x[start + c]) - row_mean) * row_rstd * weight[c] + bias[c]);
   }
   mean[row] = row_mean;
   rstd[row] = row_rstd;

@@ -7,10 +7,10 @@ override WORKGROUP_SIZE: u32 = 64;
 
 struct Params { rows: u32, columns: u32, epsilon: f32 }
 
-@group(0) @binding(0) var<storage, read> x: array<f32>;
+@group(0) @binding(0) var<storage, read> x: array<x_t>;
 @group(0) @binding(1) var<storage, read> weight: array<f32>;
 @group(0) @binding(2) var<storage, read> bias: array<f32>;
-@group(0) @binding(3) var<storage, read_write> y: array<f32>;
+@group(0) @binding(3) var<storage, read_write> y: array<y_t>;
 @group(0) @binding(4) var<storage, read_write> mean: array<f32>;
 @group(0) @binding(5) var<storage, read_write> rstd: array<f32>;
 @group(0) @binding(6) var<uniform> params: Params;
@@ -27,17 +27,17 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
   let start = row * params.columns;
   var partial = 0.0;
   for (var c = lane; c < params.columns; c += WORKGROUP_SIZE) {
-    partial += x[start + c];
+    partial += f32(x[start + c]);
   }
   let row_mean = workgroup_sum(partial, lane) / f32(params.columns);
   partial = 0.0;
   for (var c = lane; c < params.columns; c += WORKGROUP_SIZE) {
-    let deviation = x[start + c] - row_mean;
+    let deviation = f32(x[start + c]) - row_mean;
     partial += deviation * deviation;
   }
   let row_rstd = inverseSqrt(workgroup_sum(partial, lane) / f32(params.columns) + params.epsilon);
   for (var c = lane; c < params.columns; c += WORKGROUP_SIZE) {
-    y[start + c] = (x[start + c] - row_mean) * row_rstd * weight[c] + bias[c];
+    y[start + c] = y_t((f32(x[start + c]) - row_mean) * row_rstd * weight[c] + bias[c]);
   }
   if (lane == 0u) {
     mean[row] = row_mean;

@@ -7,10 +7,10 @@ override LANES: u32 = 32;
 
 struct Params { m: u32, n: u32, k: u32, batch: u32, splits: u32, k_per_split: u32, a_batch: u32, b_batch: u32, a_row: u32, a_k: u32, has_bias: u32 }
 
-@group(0) @binding(0) var<storage, read> a: array<f32>;
-@group(0) @binding(1) var<storage, read> b: array<f32>;
+@group(0) @binding(0) var<storage, read> a: array<a_t>;
+@group(0) @binding(1) var<storage, read> b: array<b_t>;
 @group(0) @binding(2) var<storage, read> bias: array<f32>;
-@group(0) @binding(3) var<storage, read_write> y: array<f32>;
+@group(0) @binding(3) var<storage, read_write> y: array<y_t>;
 @group(0) @binding(4) var<uniform> params: Params;
 
 #include "include/flat-index.wgsl"
@@ -58,25 +58,25 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
   var s60 = 0.0; var s61 = 0.0; var s62 = 0.0; var s63 = 0.0;
   var s70 = 0.0; var s71 = 0.0; var s72 = 0.0; var s73 = 0.0;
   for (var step = first_k; step < end_k; step++) {
-    let b0 = b[at_b0];
-    let b1 = b[at_b1];
-    let b2 = b[at_b2];
-    let b3 = b[at_b3];
-    let a0 = a[at_a0];
+    let b0 = f32(b[at_b0]);
+    let b1 = f32(b[at_b1]);
+    let b2 = f32(b[at_b2]);
+    let b3 = f32(b[at_b3]);
+    let a0 = f32(a[at_a0]);
     s00 = fma(a0, b0, s00); s01 = fma(a0, b1, s01); s02 = fma(a0, b2, s02); s03 = fma(a0, b3, s03);
-    let a1 = a[at_a1];
+    let a1 = f32(a[at_a1]);
     s10 = fma(a1, b0, s10); s11 = fma(a1, b1, s11); s12 = fma(a1, b2, s12); s13 = fma(a1, b3, s13);
-    let a2 = a[at_a2];
+    let a2 = f32(a[at_a2]);
     s20 = fma(a2, b0, s20); s21 = fma(a2, b1, s21); s22 = fma(a2, b2, s22); s23 = fma(a2, b3, s23);
-    let a3 = a[at_a3];
+    let a3 = f32(a[at_a3]);
     s30 = fma(a3, b0, s30); s31 = fma(a3, b1, s31); s32 = fma(a3, b2, s32); s33 = fma(a3, b3, s33);
-    let a4 = a[at_a4];
+    let a4 = f32(a[at_a4]);
     s40 = fma(a4, b0, s40); s41 = fma(a4, b1, s41); s42 = fma(a4, b2, s42); s43 = fma(a4, b3, s43);
-    let a5 = a[at_a5];
+    let a5 = f32(a[at_a5]);
     s50 = fma(a5, b0, s50); s51 = fma(a5, b1, s51); s52 = fma(a5, b2, s52); s53 = fma(a5, b3, s53);
-    let a6 = a[at_a6];
+    let a6 = f32(a[at_a6]);
     s60 = fma(a6, b0, s60); s61 = fma(a6, b1, s61); s62 = fma(a6, b2, s62); s63 = fma(a6, b3, s63);
-    let a7 = a[at_a7];
+    let a7 = f32(a[at_a7]);
     s70 = fma(a7, b0, s70); s71 = fma(a7, b1, s71); s72 = fma(a7, b2, s72); s73 = fma(a7, b3, s73);
     at_a0 += params.a_k;
     at_a1 += params.a_k;

@@ -11,10 +11,10 @@ override LANES: u32 = 8;
 
 struct Params { m: u32, n: u32, k: u32, batch: u32, splits: u32, k_per_split: u32, a_batch: u32, b_batch: u32, has_bias: u32 }
 
-@group(0) @binding(0) var<storage, read> a: array<vec4f>;
-@group(0) @binding(1) var<storage, read> b: array<f32>;
+@group(0) @binding(0) var<storage, read> a: array<vec4<a_t>>;
+@group(0) @binding(1) var<storage, read> b: array<b_t>;
 @group(0) @binding(2) var<storage, read> bias: array<f32>;
-@group(0) @binding(3) var<storage, read_write> y: array<f32>;
+@group(0) @binding(3) var<storage, read_write> y: array<y_t>;
 @group(0) @binding(4) var<uniform> params: Params;
 
 #include "include/flat-index.wgsl"
@@ -66,15 +66,15 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
   var s14_0 = 0.0; var s14_1 = 0.0; var s14_2 = 0.0; var s14_3 = 0.0;
   var s15_0 = 0.0; var s15_1 = 0.0; var s15_2 = 0.0; var s15_3 = 0.0;
   for (var step = first_k; step < end_k; step += 4u) {
-    let upper = a[at_upper];
-    let lower = a[at_lower];
+    let upper = vec4f(a[at_upper]);
+    let lower = vec4f(a[at_lower]);
     at_upper++;
     at_lower++;
     {
-      let b0 = b[at_b0];
-      let b1 = b[at_b1];
-      let b2 = b[at_b2];
-      let b3 = b[at_b3];
+      let b0 = f32(b[at_b0]);
+      let b1 = f32(b[at_b1]);
+      let b2 = f32(b[at_b2]);
+      let b3 = f32(b[at_b3]);
       at_b0 += params.n;
       at_b1 += params.n;
       at_b2 += params.n;
@@ -113,10 +113,10 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
       s15_0 += a15 * b0; s15_1 += a15 * b1; s15_2 += a15 * b2; s15_3 += a15 * b3;
     }
     {
-      let b0 = b[at_b0];
-      let b1 = b[at_b1];
-      let b2 = b[at_b2];
-      let b3 = b[at_b3];
+      let b0 = f32(b[at_b0]);
+      let b1 = f32(b[at_b1]);
+      let b2 = f32(b[at_b2]);
+      let b3 = f32(b[at_b3]);
       at_b0 += params.n;
       at_b1 += params.n;
       at_b2 += params.n;
@@ -155,10 +155,10 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
       s15_0 += a15 * b0; s15_1 += a15 * b1; s15_2 += a15 * b2; s15_3 += a15 * b3;
     }
     {
-      let b0 = b[at_b0];
-      let b1 = b[at_b1];
-      let b2 = b[at_b2];
-      let b3 = b[at_b3];
+      let b0 = f32(b[at_b0]);
+      let b1 = f32(b[at_b1]);
+      let b2 = f32(b[at_b2]);
+      let b3 = f32(b[at_b3]);
       at_b0 += params.n;
       at_b1 += params.n;
       at_b2 += params.n;
@@ -197,10 +197,10 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
       s15_0 += a15 * b0; s15_1 += a15 * b1; s15_2 += a15 * b2; s15_3 += a15 * b3;
     }
     {
-      let b0 = b[at_b0];
-      let b1 = b[at_b1];
-      let b2 = b[at_b2];
-      let b3 = b[at_b3];
+      let b0 = f32(b[at_b0]);
+      let b1 = f32(b[at_b1]);
+      let b2 = f32(b[at_b2]);
+      let b3 = f32(b[at_b3]);
       at_b0 += params.n;
       at_b1 += params.n;
       at_b2 += params.n;

@@ -7,7 +7,7 @@ struct Params { splits: u32, count: u32, n: u32, has_bias: u32, slope: f32 }
 
 @group(0) @binding(0) var<storage, read> parts: array<f32>;
 @group(0) @binding(1) var<storage, read> bias: array<f32>;
-@group(0) @binding(2) var<storage, read_write> y: array<f32>;
+@group(0) @binding(2) var<storage, read_write> y: array<y_t>;
 @group(0) @binding(3) var<uniform> params: Params;
 
 #include "include/flat-index.wgsl"
@@ -24,5 +24,5 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
   for (var split = 0u; split < params.splits; split++) {
     sum += parts[split * params.count + i];
   }
-  y[i] = epilogue(sum + bias_at(i % params.n), params.slope);
+  y[i] = y_t(epilogue(sum + bias_at(i % params.n), params.slope));
 }

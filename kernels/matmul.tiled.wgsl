@@ -10,10 +10,10 @@ const STRIDE = 65u; // one more than TILE: writes along k fall into different ba
 
 struct Params { m: u32, n: u32, k: u32, batch: u32, splits: u32, k_per_split: u32, a_batch: u32, b_batch: u32, a_row: u32, a_k: u32, b_k: u32, b_column: u32, has_bias: u32, slope: f32 }
 
-@group(0) @binding(0) var<storage, read> a: array<f32>;
-@group(0) @binding(1) var<storage, read> b: array<f32>;
+@group(0) @binding(0) var<storage, read> a: array<a_t>;
+@group(0) @binding(1) var<storage, read> b: array<b_t>;
 @group(0) @binding(2) var<storage, read> bias: array<f32>;
-@group(0) @binding(3) var<storage, read_write> y: array<f32>;
+@group(0) @binding(3) var<storage, read_write> y: array<y_t>;
 @group(0) @binding(4) var<uniform> params: Params;
 
 #include "include/flat-index.wgsl"
@@ -35,7 +35,7 @@ fn load_tiles(lane: u32, first_row: u32, first_column: u32, first_k: u32, end_k:
     let k_of_a = first_k + at_a.y;
     var value = 0.0;
     if (row < params.m && k_of_a < end_k) {
-      value = a[a_start + row * params.a_row + k_of_a * params.a_k];
+      value = f32(a[a_start + row * params.a_row + k_of_a * params.a_k]);
     }
     tile_a[at_a.y * STRIDE + at_a.x] = value;
     let at_b = tile_element(i, params.b_k == 1u);
@@ -43,7 +43,7 @@ fn load_tiles(lane: u32, first_row: u32, first_column: u32, first_k: u32, end_k:
     let k_of_b = first_k + at_b.y;
     value = 0.0;
     if (column < params.n && k_of_b < end_k) {
-      value = b[b_start + k_of_b * params.b_k + column * params.b_column];
+      value = f32(b[b_start + k_of_b * params.b_k + column * params.b_column]);
     }
     tile_b[at_b.y * STRIDE + at_b.x] = value;
   }
@@ -56,7 +56,7 @@ fn store_row(row: u32, column: u32, start: u32, sums: vec4f) {
   for (var j = 0u; j < 4u; j++) {
     let at = column + 16u * j;
     if (at < params.n) {
-      y[start + row * params.n + at] = epilogue(sums[j] + bias_at(at), params.slope);
+      y[start + row * params.n + at] = y_t(epilogue(sums[j] + bias_at(at), params.slope));
     }
   }
 }

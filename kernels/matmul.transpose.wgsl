@@ -8,8 +8,8 @@ const COLUMNS = 16u;
 
 struct Params { batch: u32, rows: u32, columns: u32 }
 
-@group(0) @binding(0) var<storage, read> x: array<f32>;
-@group(0) @binding(1) var<storage, read_write> y: array<f32>;
+@group(0) @binding(0) var<storage, read> x: array<x_t>;
+@group(0) @binding(1) var<storage, read_write> y: array<y_t>;
 @group(0) @binding(2) var<uniform> params: Params;
 
 #include "include/flat-index.wgsl"
@@ -28,6 +28,6 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
   let start = matrix * params.rows * params.columns;
   let last = min(first + COLUMNS, params.columns);
   for (var column = first; column < last; column++) {
-    y[start + column * params.rows + row] = x[start + row * params.columns + column];
+    y[start + column * params.rows + row] = y_t(f32(x[start + row * params.columns + column]));
   }
 }

@@ -7,10 +7,10 @@ override LANES: u32 = 8;
 
 struct Params { m: u32, n: u32, k: u32, batch: u32, splits: u32, k_per_split: u32, a_batch: u32, b_batch: u32, has_bias: u32 }
 
-@group(0) @binding(0) var<storage, read> a: array<vec4f>;
-@group(0) @binding(1) var<storage, read> b: array<vec4f>;
+@group(0) @binding(0) var<storage, read> a: array<vec4<a_t>>;
+@group(0) @binding(1) var<storage, read> b: array<vec4<b_t>>;
 @group(0) @binding(2) var<storage, read> bias: array<vec4f>;
-@group(0) @binding(3) var<storage, read_write> y: array<vec4f>;
+@group(0) @binding(3) var<storage, read_write> y: array<vec4<y_t>>;
 @group(0) @binding(4) var<uniform> params: Params;
 
 #include "include/flat-index.wgsl"
@@ -25,10 +25,10 @@ fn store_row(row: u32, column: vec2u, start: u32, left: vec4f, right: vec4f) {
   }
   let vectors = params.n / 4u;
   if (column.x < vectors) {
-    y[start + row * vectors + column.x] = left + bias_at(column.x);
+    y[start + row * vectors + column.x] = vec4<y_t>(left + bias_at(column.x));
   }
   if (column.y < vectors) {
-    y[start + row * vectors + column.y] = right + bias_at(column.y);
+    y[start + row * vectors + column.y] = vec4<y_t>(right + bias_at(column.y));
   }
 }
 
@@ -72,16 +72,16 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
   var s60 = vec4f(); var s61 = vec4f();
   var s70 = vec4f(); var s71 = vec4f();
   for (var step = first_k; step < end_k; step += 4u) {
-    let a0 = a[at_a0];
-    let a1 = a[at_a1];
-    let a2 = a[at_a2];
-    let a3 = a[at_a3];
-    let a4 = a[at_a4];
-    let a5 = a[at_a5];
-    let a6 = a[at_a6];
-    let a7 = a[at_a7];
-    var b0 = b[at_b0];
-    var b1 = b[at_b1];
+    let a0 = vec4f(a[at_a0]);
+    let a1 = vec4f(a[at_a1]);
+    let a2 = vec4f(a[at_a2]);
+    let a3 = vec4f(a[at_a3]);
+    let a4 = vec4f(a[at_a4]);
+    let a5 = vec4f(a[at_a5]);
+    let a6 = vec4f(a[at_a6]);
+    let a7 = vec4f(a[at_a7]);
+    var b0 = vec4f(b[at_b0]);
+    var b1 = vec4f(b[at_b1]);
     s00 += a0.x * b0; s01 += a0.x * b1;
     s10 += a1.x * b0; s11 += a1.x * b1;
     s20 += a2.x * b0; s21 += a2.x * b1;
@@ -90,8 +90,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
     s50 += a5.x * b0; s51 += a5.x * b1;
     s60 += a6.x * b0; s61 += a6.x * b1;
     s70 += a7.x * b0; s71 += a7.x * b1;
-    b0 = b[at_b0 + vectors];
-    b1 = b[at_b1 + vectors];
+    b0 = vec4f(b[at_b0 + vectors]);
+    b1 = vec4f(b[at_b1 + vectors]);
     s00 += a0.y * b0; s01 += a0.y * b1;
     s10 += a1.y * b0; s11 += a1.y * b1;
     s20 += a2.y * b0; s21 += a2.y * b1;
@@ -100,8 +100,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
     s50 += a5.y * b0; s51 += a5.y * b1;
     s60 += a6.y * b0; s61 += a6.y * b1;
     s70 += a7.y * b0; s71 += a7.y * b1;
-    b0 = b[at_b0 + 2u * vectors];
-    b1 = b[at_b1 + 2u * vectors];
+    b0 = vec4f(b[at_b0 + 2u * vectors]);
+    b1 = vec4f(b[at_b1 + 2u * vectors]);
     s00 += a0.z * b0; s01 += a0.z * b1;
     s10 += a1.z * b0; s11 += a1.z * b1;
     s20 += a2.z * b0; s21 += a2.z * b1;
@@ -110,8 +110,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
     s50 += a5.z * b0; s51 += a5.z * b1;
     s60 += a6.z * b0; s61 += a6.z * b1;
     s70 += a7.z * b0; s71 += a7.z * b1;
-    b0 = b[at_b0 + 3u * vectors];
-    b1 = b[at_b1 + 3u * vectors];
+    b0 = vec4f(b[at_b0 + 3u * vectors]);
+    b1 = vec4f(b[at_b1 + 3u * vectors]);
     s00 += a0.w * b0; s01 += a0.w * b1;
     s10 += a1.w * b0; s11 += a1.w * b1;
     s20 += a2.w * b0; s21 += a2.w * b1;

@@ -4,8 +4,8 @@ override WORKGROUP_SIZE: u32 = 64;
 
 struct Params { rows: u32, columns: u32, per_chunk: u32, chunks: u32, scale: f32 }
 
-@group(0) @binding(0) var<storage, read> x: array<f32>;
-@group(0) @binding(1) var<storage, read_write> y: array<f32>;
+@group(0) @binding(0) var<storage, read> x: array<x_t>;
+@group(0) @binding(1) var<storage, read_write> y: array<y_t>;
 @group(0) @binding(2) var<uniform> params: Params;
 
 #include "include/flat-index.wgsl"
@@ -22,10 +22,10 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
   let last = min(first + params.per_chunk, params.columns);
   var partial = 0.0;
   for (var c = first + lane; c < last; c += WORKGROUP_SIZE) {
-    partial += x[start + c];
+    partial += f32(x[start + c]);
   }
   let sum = workgroup_sum(partial, lane);
   if (lane == 0u) {
-    y[part] = params.scale * sum;
+    y[part] = y_t(params.scale * sum);
   }
 }

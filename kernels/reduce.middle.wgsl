@@ -5,8 +5,8 @@ override WORKGROUP_SIZE: u32 = 64;
 
 struct Params { outer: u32, extent: u32, inner: u32, per_chunk: u32, chunks: u32, scale: f32 }
 
-@group(0) @binding(0) var<storage, read> x: array<f32>;
-@group(0) @binding(1) var<storage, read_write> y: array<f32>;
+@group(0) @binding(0) var<storage, read> x: array<x_t>;
+@group(0) @binding(1) var<storage, read_write> y: array<y_t>;
 @group(0) @binding(2) var<uniform> params: Params;
 
 #include "include/flat-index.wgsl"
@@ -24,7 +24,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
   let start = (part / params.chunks) * params.extent;
   var sum = 0.0;
   for (var r = start + first; r < start + last; r++) {
-    sum += x[r * params.inner + c];
+    sum += f32(x[r * params.inner + c]);
   }
-  y[i] = params.scale * sum;
+  y[i] = y_t(params.scale * sum);
 }

@@ -7,8 +7,8 @@ override RANK: u32 = 8;
 
 struct Params { extents_low: vec4u, extents_high: vec4u, strides_low: vec4u, strides_high: vec4u, count: u32 }
 
-@group(0) @binding(0) var<storage, read> x: array<u32>;
-@group(0) @binding(1) var<storage, read_write> y: array<u32>;
+@group(0) @binding(0) var<storage, read> x: array<x_t>;
+@group(0) @binding(1) var<storage, read_write> y: array<y_t>;
 @group(0) @binding(2) var<uniform> params: Params;
 
 #include "include/flat-index.wgsl"

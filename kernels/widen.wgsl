@@ -7,7 +7,7 @@ struct Params { count: u32 }
 
 @group(0) @binding(0) var<storage, read> x: array<u32>;
 @group(0) @binding(1) var<storage, read> table: array<f32>;
-@group(0) @binding(2) var<storage, read_write> y: array<f32>;
+@group(0) @binding(2) var<storage, read_write> y: array<y_t>;
 @group(0) @binding(3) var<uniform> params: Params;
 
 #include "include/flat-index.wgsl"
@@ -21,6 +21,6 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
   }
   let bytes = x[word];
   for (var k = 0u; k < min(4u, params.count - first); k++) {
-    y[first + k] = table[(bytes >> (8 * k)) & 0xff];
+    y[first + k] = y_t(table[(bytes >> (8 * k)) & 0xff]);
   }
 }

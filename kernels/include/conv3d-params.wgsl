@@ -49,7 +49,7 @@ fn out_volume() -> u32 {
 // What the sum over input channels is added to: the bias, or the sum over the channels before.
 fn start_of(channel: u32, at: u32) -> f32 {
   if (params.accumulate == 1u) {
-    return y[at];
+    return f32(y[at]);
   }
   return bias[channel * params.has_bias];
 }

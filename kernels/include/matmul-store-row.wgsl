@@ -5,7 +5,7 @@ fn store_row(row: u32, column: vec4u, start: u32, sums: vec4f) {
   }
   for (var j = 0u; j < 4u; j++) {
     if (column[j] < params.n) {
-      y[start + row * params.n + column[j]] = sums[j] + bias_at(column[j]);
+      y[start + row * params.n + column[j]] = y_t(sums[j] + bias_at(column[j]));
     }
   }
 }

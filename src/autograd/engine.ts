@@ -1,11 +1,14 @@
 import fillSource from '../../kernels/fill.wgsl';
-import { byteLength, check, checkShape, countingAdapter, defineKernel, Device, formatShape, sizeOf, type DType, type PoolStats, type Shape } from '../engine/index.ts';
-import { runPieces } from './split.ts';
+import { byteLength, check, checkShape, countingAdapter, defineKernel, Device, floats, formatShape, sizeOf, type DType, type FloatType, type PoolStats, type Shape } from '../engine/index.ts';
+import { requireF16 } from './require-f16.ts';
+import { castView, runPieces } from './split.ts';
 import { reachableNodes, releaseNode, type TapeNode } from './tape.ts';
 import { Tensor } from './tensor.ts';
 
 export interface TensorOptions {
   requiresGrad?: boolean;
+  /** Of numbers: f32 (default), or f16, which needs an adapter with `shader-f16`. */
+  dtype?: FloatType;
 }
 
 interface Scope {
@@ -18,6 +21,7 @@ const fillKernel = defineKernel({
   source: fillSource,
   inputs: [],
   outputs: ['y'],
+  elements: floats('y'),
   params: { count: 'u32', value: 'f32' },
   constants: { WORKGROUP_SIZE: 64, RUN: 1 },
   workgroups: ({ count }, { WORKGROUP_SIZE, RUN }) => Math.ceil(count! / (WORKGROUP_SIZE! * RUN!)),
@@ -34,7 +38,10 @@ export class Engine {
     this.device = device;
   }
 
-  /** A tensor with a copy of `data`. Uint32Array gives u32, Uint8Array u8, all else f32. Throws when the length does not fit the shape. */
+  /**
+   * A tensor with a copy of `data`. Uint32Array gives u32, Uint8Array u8, all else f32 or, where the options say so, f16. Throws when the
+   * length does not fit the shape.
+   */
   tensor(data: Float32Array | Uint32Array | Uint8Array | readonly number[], shape: Shape = [data.length], options: TensorOptions = {}): Tensor {
     checkShape(shape, 'tensor');
     check(data.length === sizeOf(shape), 'tensor', () => `shape ${formatShape(shape)} holds ${sizeOf(shape)} values, got ${data.length}`);
@@ -42,7 +49,18 @@ export class Engine {
     const tensor = this.empty(shape, values instanceof Uint32Array ? 'u32' : values instanceof Uint8Array ? 'u8' : 'f32');
     tensor.requiresGrad = options.requiresGrad ?? false;
     tensor.write(values);
-    return tensor;
+    return options.dtype === 'f16' ? this.halved(tensor) : tensor;
+  }
+
+  /** An f32 tensor rounded to f16, in its place. */
+  private halved(tensor: Tensor): Tensor {
+    check(tensor.dtype === 'f32', 'tensor', () => `dtype f16 takes numbers, got ${tensor.dtype}`);
+    requireF16(this.device);
+    const half = this.empty(tensor.shape, 'f16');
+    castView(this.device, tensor.view, half.view);
+    half.requiresGrad = tensor.requiresGrad;
+    tensor.dispose();
+    return half;
   }
 
   /** A tensor of undefined content: for ops, which overwrite it. */
@@ -55,9 +73,9 @@ export class Engine {
     return this.full(shape, 0, options);
   }
 
-  /** An f32 tensor with every element `value`. */
+  /** A tensor of f32 or, where the options say so, f16 with every element `value`. */
   full(shape: Shape, value: number, options: TensorOptions = {}): Tensor {
-    const tensor = this.empty(shape);
+    const tensor = this.empty(shape, options.dtype);
     runPieces(this.device, fillKernel, { y: tensor.view }, { count: tensor.size, value });
     tensor.requiresGrad = options.requiresGrad ?? false;
     return tensor;

@@ -1,3 +1,4 @@
+export type { FloatType } from '../engine/index.ts';
 export { checkpoint } from './checkpoint.ts';
 export { Engine, type TensorOptions } from './engine.ts';
 export { isGradEnabled, noGrad } from './grad-mode.ts';

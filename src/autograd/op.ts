@@ -1,4 +1,4 @@
-import { check, EngineError, formatShape, type Kernel, type Params, type Shape } from '../engine/index.ts';
+import { check, EngineError, formatShape, type FloatType, type Kernel, type Params, type Shape } from '../engine/index.ts';
 import type { Engine } from './engine.ts';
 import { runPieces } from './split.ts';
 import { Tensor } from './tensor.ts';
@@ -42,5 +42,13 @@ export function checkTensor(tensor: Tensor, op: string, name: string, expected: 
 
 /** Throws unless the tensor has the dtype an op computes in. */
 export function checkDType(tensor: Tensor, op: string, name: string, dtype: Tensor['dtype'] = 'f32'): void {
-  check(tensor.dtype === dtype, op, () => `${name} must be ${dtype}, got ${tensor.dtype}`);
+  const remedy = tensor.dtype === 'f16' && dtype === 'f32' ? "; convert it first: ops.cast(x, 'f32')" : '';
+  check(tensor.dtype === dtype, op, () => `${name} must be ${dtype}, got ${tensor.dtype}${remedy}`);
+}
+
+/** For ops that take f16 too: throws unless the tensor is of numbers, and gives its type. */
+export function floatType(tensor: Tensor, op: string, name: string): FloatType {
+  const { dtype } = tensor;
+  if (dtype === 'f32' || dtype === 'f16') return dtype;
+  throw new EngineError(op, `${name} must be f32 or f16, got ${dtype}`);
 }

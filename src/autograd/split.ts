@@ -1,6 +1,7 @@
 import accumulateSource from '../../kernels/accumulate.wgsl';
-import { check, defineKernel, storageAlignment, type AxisLayout, type BufferView, type Device, type Kernel, type Params, type SplitAxis } from '../engine/index.ts';
-import { copyRows } from './block-copy.ts';
+import castSource from '../../kernels/cast.wgsl';
+import { bytesPerElement, check, defineKernel, floats, storageAlignment, type AxisLayout, type BufferView, type Device, type DType, type Kernel, type Params, type SplitAxis } from '../engine/index.ts';
+import { copyRows, copyView } from './block-copy.ts';
 
 type Views = Record<string, BufferView>;
 type Constants = Record<string, number> | undefined;
@@ -10,15 +11,27 @@ const accumulateKernel = defineKernel({
   source: accumulateSource,
   inputs: ['x'],
   outputs: ['y'],
+  elements: floats('x', 'y'),
   params: { count: 'u32' },
   constants: { WORKGROUP_SIZE: 64, RUN: 1 },
   workgroups: ({ count }, { WORKGROUP_SIZE, RUN }) => Math.ceil(count! / (WORKGROUP_SIZE! * RUN!)),
   slab: { param: 'count', bindings: ['x', 'y'] },
 });
 
-/** y += x, of f32. */
+const castKernel = defineKernel({
+  ...accumulateKernel,
+  label: 'cast',
+  source: castSource,
+});
+
+/** y = x, each in its own type, f32 or f16. */
+export function castView(device: Device, x: BufferView, y: BufferView): void {
+  runPieces(device, castKernel, { x, y }, { count: x.bytes / elementBytes(x) });
+}
+
+/** y += x, of f32 or f16 each. */
 export function addInto(device: Device, x: BufferView, y: BufferView): void {
-  runPieces(device, accumulateKernel, { x, y }, { count: x.bytes / 4 });
+  runPieces(device, accumulateKernel, { x, y }, { count: x.bytes / elementBytes(x) });
 }
 
 /**
@@ -32,10 +45,30 @@ export function runPieces(device: Device, kernel: Kernel, views: Views, params: 
   const large = Object.keys(views).filter((name) => views[name]!.bytes > device.bindingLimit);
   const axis = chooseAxis(kernel, views, params, large);
   if (!axis) return runAligned(device, kernel, views, params, constants);
+  const rounded = [...(axis.sums ?? []), ...(axis.resumes ?? [])].filter((name) => views[name]!.dtype === 'f16');
+  if (rounded.length) return runWidened(device, kernel, views, rounded, params, constants);
   const count = piecePositions(axis, views, large, device.bindingLimit);
   for (let first = 0; first < axis.extent; first += count) {
     runPiece(device, kernel, views, params, constants, axis, first, Math.min(count, axis.extent - first));
   }
+}
+
+/** With f32 in place of the listed outputs, which are f16 and would be rounded with every piece that adds to them. */
+function runWidened(device: Device, kernel: Kernel, views: Views, names: readonly string[], params: Params, constants: Constants): void {
+  withLoans(device, (lend) => {
+    const wide = { ...views };
+    for (const name of names) {
+      wide[name] = lend({ bytes: (views[name]!.bytes / bytesPerElement.f16) * bytesPerElement.f32 });
+      castView(device, views[name]!, wide[name]); // a kernel may write only some of it
+    }
+    runPieces(device, kernel, wide, params, constants);
+    for (const name of names) castView(device, wide[name]!, views[name]!);
+  });
+}
+
+/** Of a view's type; bytes (u8) are bound as words. */
+function elementBytes({ dtype }: BufferView): number {
+  return dtype === 'f16' ? bytesPerElement.f16 : bytesPerElement.f32;
 }
 
 /** The ordinary case, decided before anything is allocated for the others. */
@@ -70,14 +103,14 @@ function axesOf({ slab, split }: Kernel, params: Params): SplitAxis[] {
 function isCut({ bindings, extent }: SplitAxis, views: Views, name: string): boolean {
   const layout = bindings[name];
   if (!layout) return false;
-  return views[name]!.bytes > 4 || (layout.outer ?? 1) * (layout.extent ?? extent) * (layout.inner ?? 1) === 1;
+  return views[name]!.bytes > elementBytes(views[name]!) || (layout.outer ?? 1) * (layout.extent ?? extent) * (layout.inner ?? 1) === 1;
 }
 
 /** A binding as rows that each hold the axis once: their number, and the bytes of one position. */
 function rowsOf(axis: SplitAxis, views: Views, name: string): { rows: number; bytes: number; extent: number } {
   const { outer, inner, extent = axis.extent }: AxisLayout = axis.bindings[name]!;
   const { bytes: whole } = views[name]!;
-  const rows = inner === undefined ? (outer ?? 1) : whole / (4 * inner * extent);
+  const rows = inner === undefined ? (outer ?? 1) : whole / (elementBytes(views[name]!) * inner * extent);
   const bytes = whole / (rows * extent);
   check(Number.isInteger(rows) && Number.isInteger(bytes), 'split', () => `binding "${name}" of ${whole} bytes is not [${outer ?? '*'}, ${extent}, ${inner ?? '*'}]`);
   return { rows, bytes, extent };
@@ -127,7 +160,7 @@ function runPiece(device: Device, kernel: Kernel, views: Views, params: Params, 
       if (paste && kernel.outputs.includes(name)) after.push(paste);
     }
     for (const name of first > 0 ? (axis.sums ?? []) : []) {
-      const summand = (part[name] = lend(views[name]!.bytes));
+      const summand = (part[name] = lend(views[name]!));
       after.push(() => addInto(device, summand, views[name]!));
     }
     runPieces(device, kernel, part, { ...params, ...axis.params(first, count) }, constants);
@@ -144,8 +177,8 @@ function takePart(device: Device, axis: SplitAxis, views: Views, name: string, f
   const { rows, bytes, extent } = rowsOf(axis, views, name);
   const [start, length] = axis.bindings[name]!.window?.(first, count) ?? [first, count];
   const offset = view.offset + start * bytes;
-  if (rows === 1) return { view: { buffer: view.buffer, offset, bytes: length * bytes } };
-  const copy = lend(rows * length * bytes);
+  if (rows === 1) return { view: { ...view, offset, bytes: length * bytes } };
+  const copy = lend({ bytes: rows * length * bytes, dtype: view.dtype });
   const inPlace = { buffer: view.buffer, offset, stride: extent * bytes };
   const compact = { buffer: copy.buffer, offset: 0, stride: length * bytes };
   copyRows(device, inPlace, compact, rows, length * bytes);
@@ -158,22 +191,22 @@ function runAligned(device: Device, kernel: Kernel, views: Views, params: Params
   withLoans(device, (lend) => {
     const bound = { ...views };
     for (const name of astray) {
-      bound[name] = lend(views[name]!.bytes);
-      device.copy(views[name]!, bound[name]!);
+      bound[name] = lend(views[name]!);
+      copyView(device, views[name]!, bound[name]!);
     }
     device.run(kernel, bound, params, constants);
-    for (const name of astray) if (kernel.outputs.includes(name)) device.copy(bound[name]!, views[name]!);
+    for (const name of astray) if (kernel.outputs.includes(name)) copyView(device, bound[name]!, views[name]!);
   });
 }
 
-type Lend = (bytes: number) => BufferView;
+type Lend = (like: { bytes: number; dtype?: DType | undefined }) => BufferView;
 
 /** Runs `work` with buffers of the pool that go back when it ends: what was recorded with them runs before what others record later. */
 function withLoans(device: Device, work: (lend: Lend) => void): void {
   const lent: BufferView[] = [];
   try {
-    work((bytes) => {
-      const view = { buffer: device.pool.allocate(bytes, device.currentOp), offset: 0, bytes };
+    work(({ bytes, dtype }) => {
+      const view = { buffer: device.pool.allocate(bytes, device.currentOp), offset: 0, bytes, ...(dtype && { dtype }) };
       lent.push(view);
       return view;
     });

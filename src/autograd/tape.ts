@@ -65,12 +65,13 @@ export function reachableNodes(roots: Iterable<Tensor>): Set<TapeNode> {
 /** Reverse-mode differentiation from `output`; see Tensor.backward. Encodes the work, does not wait for it. */
 export function runBackward(output: Tensor, dY?: Tensor): void {
   check(output.requiresGrad, 'backward', () => 'the tensor does not depend on any tensor with requiresGrad');
+  if (dY) check(dY.dtype === output.dtype, 'backward', () => `the gradient must have the type of the tensor, ${output.dtype}, got ${dY.dtype}`);
   if (dY) check(sameShape(dY.shape, output.shape), 'backward', () => `the gradient has shape ${formatShape(dY.shape)}, the tensor ${formatShape(output.shape)}`);
   else check(output.size === 1, 'backward', () => `without a gradient takes a scalar, got ${formatShape(output.shape)}`);
   const { engine } = output;
   noGrad(() =>
     engine.scope(() => {
-      const seed = dY ? dY.alias() : engine.full(output.shape, 1);
+      const seed = dY ? dY.alias() : engine.full(output.shape, 1, { dtype: output.dtype === 'f16' ? 'f16' : 'f32' });
       if (!output.node) return deposit(output, seed);
       const gradients = new Map<TapeNode, Tensor>([[output.node, seed]]);
       const nodes = [...reachableNodes([output])].sort((a, b) => b.order - a.order);
@@ -94,6 +95,7 @@ function step(node: TapeNode, gradient: Tensor, gradients: Map<TapeNode, Tensor>
     const result = results[index];
     if (!input || !needs[index] || !result) return;
     check(sameShape(result.shape, input.shape), `${op}.backward`, () => `gradient ${index} has shape ${formatShape(result.shape)}, its input ${formatShape(input.shape)}`);
+    check(result.dtype === input.dtype, `${op}.backward`, () => `gradient ${index} is ${result.dtype}, its input ${input.dtype}`);
     if (!input.node) return deposit(input, result);
     const sum = accumulate(gradients.get(input.node) ?? null, result);
     input.engine.moveToOuterScope(sum);

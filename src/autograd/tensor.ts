@@ -1,5 +1,6 @@
 import { byteLength, check, formatShape, sizeOf, type BufferView, type DType, type PoolBuffer, type Shape } from '../engine/index.ts';
 import type { Engine } from './engine.ts';
+import { castView } from './split.ts';
 import { runBackward, type TapeNode } from './tape.ts';
 
 /** A pool buffer and the number of tensor handles that share it; the last one to go returns it to the pool. */
@@ -70,8 +71,9 @@ export class Tensor {
     return this.shape.length;
   }
 
+  /** Of its values. u8 counts whole words, as it is bound. */
   get bytes(): number {
-    return byteLength(this.size, this.dtype);
+    return this.dtype === 'f16' ? 2 * this.size : byteLength(this.size, this.dtype);
   }
 
   get disposed(): boolean {
@@ -86,7 +88,7 @@ export class Tensor {
   /** The memory as kernels bind it. Throws when disposed. */
   get view(): BufferView {
     check(!this.disposed, this.engine.device.currentOp, () => `a tensor ${formatShape(this.shape)} is used after it was disposed; keep it with engine.keep or return it from the scope`);
-    return { buffer: this.lease.storage.buffer, offset: 0, bytes: this.bytes };
+    return { buffer: this.lease.storage.buffer, offset: 0, bytes: this.bytes, dtype: this.dtype };
   }
 
   /** Another handle on the same memory, optionally with another shape of the same size, without history. */
@@ -101,12 +103,27 @@ export class Tensor {
     return this.alias();
   }
 
-  /** Reads the values back: Float32Array for f32, Uint32Array for u32, Uint8Array for u8, Uint16Array (bits) for f16. Waits for the GPU. */
-  async toArray(): Promise<Float32Array | Uint32Array | Uint16Array | Uint8Array> {
+  /** Reads the values back: Float32Array for f32 and f16, Uint32Array for u32, Uint8Array for u8. Waits for the GPU. */
+  async toArray(): Promise<Float32Array<ArrayBuffer> | Uint32Array<ArrayBuffer> | Uint8Array<ArrayBuffer>> {
+    if (this.dtype === 'f16') return this.widened();
     const buffer = await this.engine.device.read(this.view);
     if (this.dtype === 'f32') return new Float32Array(buffer, 0, this.size);
     if (this.dtype === 'u8') return new Uint8Array(buffer, 0, this.size);
-    return this.dtype === 'u32' ? new Uint32Array(buffer, 0, this.size) : new Uint16Array(buffer, 0, this.size);
+    return new Uint32Array(buffer, 0, this.size);
+  }
+
+  /** Values of f16, converted by the GPU. */
+  private async widened(): Promise<Float32Array<ArrayBuffer>> {
+    const { device } = this.engine;
+    const bytes = byteLength(this.size, 'f32');
+    const buffer = device.pool.allocate(bytes, 'toArray');
+    const view: BufferView = { buffer, offset: 0, bytes };
+    try {
+      castView(device, this.view, view);
+      return new Float32Array(await device.read(view), 0, this.size);
+    } finally {
+      device.pool.release(buffer);
+    }
   }
 
   /** The value of a one-element tensor. */
@@ -116,8 +133,9 @@ export class Tensor {
   }
 
   /** Overwrites the values with `data` of the same length and type. */
-  write(data: Float32Array<ArrayBuffer> | Uint32Array<ArrayBuffer> | Uint16Array<ArrayBuffer> | Uint8Array<ArrayBuffer>): void {
+  write(data: Float32Array<ArrayBuffer> | Uint32Array<ArrayBuffer> | Uint8Array<ArrayBuffer>): void {
     check(data.length === this.size, 'write', () => `takes ${this.size} values, got ${data.length}`);
+    check(this.dtype !== 'f16', 'write', () => 'cannot write to f16; make an f32 tensor and convert it: ops.cast(x, \'f16\')');
     this.engine.device.upload(this.view.buffer, data);
   }
 

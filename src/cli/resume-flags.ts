@@ -45,6 +45,7 @@ function settingsOf(config: RunConfig, folder: string): Record<BoundFlag, string
     steps: totalSteps(train),
     batch: train.batch,
     virtualBatch: train.virtualBatch ?? train.batch,
+    precision: train.precision ?? 'f32',
     quality: train.quality,
     patients: sizes?.patients ?? none,
     validationPatients: sizes?.validationPatients ?? none,

@@ -4,11 +4,18 @@ import { defaultMemoryBudget } from '../platform/node-memory.ts';
 import { countMemory, describePlan, measuresInOrder, planMemory, textBounds, type MemoryPlan, type RunOutline, type RunState } from '../train/index.ts';
 import type { CohortSession, OpenedEngine } from './cohort-session.ts';
 
+export interface MemoryWish {
+  /** What `--memory` gives; without it what the machine has. */
+  bytes: number | undefined;
+  /** Whether activations may become f16: in a new run whose precision was not asked for. */
+  mayHalve: boolean;
+}
+
 /**
- * Plans how the rest of the run keeps within `given` bytes, or within what the machine has, and puts the measures into `state.config`.
+ * Plans how the rest of the run keeps within memory, and puts the measures into `state.config`.
  * @throws Error with the least that would do, where all measures are not enough
  */
-export async function planRunMemory({ engine, kind }: OpenedEngine, state: RunState, { cohort }: CohortSession, given: number | undefined): Promise<MemoryPlan> {
+export async function planRunMemory({ engine, kind }: OpenedEngine, state: RunState, { cohort }: CohortSession, { bytes, mayHalve }: MemoryWish): Promise<MemoryPlan> {
   const { config, position, tokenizer } = state;
   const { device } = engine;
   const scans = cohort.scans.filter(({ split }) => split === 'train');
@@ -20,13 +27,15 @@ export async function planRunMemory({ engine, kind }: OpenedEngine, state: RunSt
     texts: textBounds(scans, tokenizer, config.text, volumes),
   };
   const plan = await planMemory({
-    budget: given === undefined ? defaultMemoryBudget(kind, device.adapterInfo.vendor) : { bytes: given, origin: 'given' },
+    budget: bytes === undefined ? defaultMemoryBudget(kind, device.adapterInfo.vendor) : { bytes, origin: 'given' },
     batch: config.batch,
     volumes,
-    candidates: measuresInOrder(tokenGrid(presets[config.preset].encoder)[0], device.isSoftware),
-    count: (measures, batch) => countMemory(engine, { ...outline, config: { ...config, batch } }, measures),
+    candidates: measuresInOrder(tokenGrid(presets[config.preset].encoder)[0], { holdsScores: device.isSoftware, precision: config.precision ?? 'f32', mayHalve: mayHalve && device.canF16 }),
+    count: ({ precision, ...measures }, batch) => countMemory(engine, { ...outline, config: { ...config, batch, precision } }, measures),
   });
-  config.measures = plan.measures;
+  const { precision, ...measures } = plan.measures;
+  config.measures = measures;
+  if (precision === 'f16') config.precision = precision;
   return plan;
 }
 

@@ -2,11 +2,12 @@
 import { dirname, join } from 'node:path';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { allLabelPrompts, buildVocabulary, loadTokenizer } from '../data/index.ts';
+import type { FloatType } from '../autograd/index.ts';
 import type { PresetName } from '../model/index.ts';
 import { presets } from '../model/index.ts';
 import { nodeFiles } from '../platform/node-files.ts';
 import { createProgress } from '../platform/progress.ts';
-import { decodeCheckpoint, evaluateSplit, findTextTower, globalStepOf, makeConfig, openTextTower, readCheckpointHeader, requireTeacher, scoreScans, shareSteps, STAGES, TextCache, totalSteps, train, TRAINABLE_PARTS, withTeacher, type Evaluation, type RunState, type StageName, type TeacherTargets, type TextTowerConfig, type TrainablePart, type TrainConfig } from '../train/index.ts';
+import { decodeCheckpoint, evaluateSplit, findTextTower, globalStepOf, makeConfig, openTextTower, readCheckpointHeader, requirePrecision, requireTeacher, scoreScans, shareSteps, STAGES, TextCache, totalSteps, train, TRAINABLE_PARTS, withTeacher, type Evaluation, type RunState, type StageName, type TeacherTargets, type TextTowerConfig, type TrainablePart, type TrainConfig } from '../train/index.ts';
 import { cohortSource, openCohortSession, openNodeEngine, withCohortFlags, type CohortSession, type CohortSource, type OpenedEngine } from './cohort-session.ts';
 import { Interrupted, interruptSignal } from './interrupt.ts';
 import { byteSize, wholeNumber } from './options.ts';
@@ -47,6 +48,7 @@ export interface TrainFlags {
   batch?: number;
   virtualBatch?: number;
   memory?: number;
+  precision: FloatType;
   quality?: number;
   learningRate?: number;
   adapter?: string;
@@ -80,6 +82,7 @@ export function trainCommand(): Command {
     .option('--batch <n>', 'volumes at once; with fewer than 4 a step the embeddings are not centred', wholeNumber(1))
     .option('--virtual-batch <n>', 'volumes a step, in parts of --batch: the gradients of all together in the memory of one part; default --batch', wholeNumber(1))
     .option('--memory <size>', 'GPU memory that the run keeps within, for example 2GB, at the price of more work where it must; default 70 % of what there is, as far as that is known', byteSize)
+    .addOption(new Option('--precision <type>', 'how activations are stored: f16 takes about half the memory, and needs an adapter with shader-f16').choices(['f32', 'f16']).default('f32'))
     .option('--quality <n>', 'JPEG quality of evaluation', wholeNumber(1, 100))
     .option('--learning-rate <x>', 'peak learning rate of every stage', positiveNumber)
     .option('--adapter <name>', 'swiftshader, lavapipe, or a part of the adapter\'s name')
@@ -104,6 +107,7 @@ async function runTrain(flags: TrainFlags, command: Command): Promise<void> {
   if (flags.resume) refuseContradictions(flags, given, config, folder);
   const opened = await openNodeEngine(flags.adapter);
   say(opened.line);
+  requirePrecision(opened.engine, config.train.precision ?? 'f32');
   if (flags.profile) requireTimestamps(opened);
   const session = await openCohort(config, flags, signal);
   try {
@@ -111,7 +115,7 @@ async function runTrain(flags: TrainFlags, command: Command): Promise<void> {
     await openTextCache(state, config.textCache ?? join(dirname(folder), 'text-cache'));
     say(`run folder: ${folder}`);
     // A resumed run keeps its plan, so that it computes the same bits; one from before there were plans has none.
-    const memory = !flags.resume || flags.memory !== undefined ? await planRunMemory(opened, state, session, flags.memory) : stored.memory;
+    const memory = !flags.resume || flags.memory !== undefined ? await planRunMemory(opened, state, session, { bytes: flags.memory, mayHalve: !flags.resume && !given('precision') }) : stored.memory;
     if (memory) keepToPlan(opened, memory, say);
     config.train = state.config;
     await writeRunConfig(folder, { ...stored, ...(memory && { memory }), train: state.config });
@@ -182,6 +186,7 @@ async function trainConfig(flags: TrainFlags): Promise<TrainConfig> {
     config.virtualBatch = flags.virtualBatch;
   }
   if (flags.quality !== undefined) config.quality = flags.quality;
+  if (flags.precision === 'f16') config.precision = 'f16';
   if (flags.train) config.trainable = flags.train;
   if (flags.head) config.head = flags.head;
   if (flags.text) config.text.unit = flags.text;

@@ -1,4 +1,5 @@
 import { BufferPool, GPUBufferUsageFlags, mebibytes, type PoolBuffer, type PoolStats } from './buffers.ts';
+import type { DType } from './dtype.ts';
 import { check, DeviceLostError, EngineError, OutOfMemoryError } from './errors.ts';
 import { packParams, type Kernel, type Params } from './kernel.ts';
 import { BINDING_ALIGNMENT, checkLimits } from './limits.ts';
@@ -25,6 +26,8 @@ export interface BufferView {
   buffer: PoolBuffer;
   offset: number;
   bytes: number;
+  /** Type of the elements. Only f16 makes a difference to kernels; default f32. */
+  dtype?: DType;
 }
 
 const dispatchesPerBatch = 128;
@@ -134,6 +137,11 @@ export class Device {
     return /swiftshader|llvmpipe|lavapipe|software|basic render/i.test(`${vendor} ${architecture} ${device} ${description}`);
   }
 
+  /** Whether kernels can read and write f16 here. */
+  get canF16(): boolean {
+    return this.gpu.features.has('shader-f16');
+  }
+
   get memory(): PoolStats {
     return this.pool.snapshot;
   }
@@ -192,6 +200,9 @@ export class Device {
     const names = [...kernel.inputs, ...kernel.outputs];
     for (const name of names) check(bindings[name] !== undefined, kernel.label, () => `binding "${name}" is missing`);
     for (const name of Object.keys(bindings)) check(names.includes(name), kernel.label, () => `has no binding "${name}"`);
+    const halves = names.filter((name) => bindings[name]!.dtype === 'f16');
+    const refused = halves.find((name) => !kernel.elements?.[name]);
+    check(refused === undefined, this.currentOp, () => `takes no f16 (binding "${refused}" of ${kernel.label}); convert it first: ops.cast(x, 'f32')`);
     const large = names.find((name) => bindings[name]!.bytes > this.bindingLimit);
     if (large) {
       throw new OutOfMemoryError(
@@ -199,11 +210,11 @@ export class Device {
         `binding "${large}" has ${mebibytes(bindings[large]!.bytes)}, the adapter binds at most ${mebibytes(this.bindingLimit)} and this operand cannot be split; use a smaller batch or preset`,
       );
     }
-    this.dispatch(kernel, names, bindings, params, constants);
+    this.dispatch(kernel, names, halves, bindings, params, constants);
   }
 
-  private dispatch(kernel: Kernel, names: string[], bindings: Record<string, BufferView>, params: Params, constants?: Record<string, number>): void {
-    const compiled = this.pipelines.get(kernel, constants);
+  private dispatch(kernel: Kernel, names: string[], halves: string[], bindings: Record<string, BufferView>, params: Params, constants?: Record<string, number>): void {
+    const compiled = this.pipelines.get(kernel, constants, halves);
     const [x, y] = this.layOut(kernel, kernel.workgroups(params as Record<string, number>, compiled.constants));
     const hasParams = kernel.paramLayout.bytes > 0;
     const offset = this.dispatches * uniformAlignment;

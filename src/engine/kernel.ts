@@ -32,6 +32,12 @@ export interface KernelSpec {
    * taken follows from the sizes; a piece that is still too large is cut again. Without an axis an oversized binding is an error.
    */
   split?: (params: Record<string, number>) => readonly SplitAxis[];
+  /**
+   * The bindings that may hold f16, with the type of their elements otherwise. The WGSL declares such a binding `x` as `array<x_t>` or
+   * `array<vec4<x_t>>`, converts what it loads (`f32(x[i])`) and stores (`x_t(value)`), and leaves the alias `x_t` to the pipeline, which
+   * is made anew for each combination of types that is bound. So no kernel is written twice, and its arithmetic stays in f32.
+   */
+  elements?: Readonly<Record<string, 'f32' | 'u32'>>;
   /** Device features without which the kernel does not compile. */
   features?: readonly GPUFeatureName[];
 }
@@ -47,10 +53,12 @@ export interface SplitAxis {
   params: (first: number, count: number) => Params;
   /** Outputs without the axis that every piece computes anew: they are added up in the order of the pieces. */
   sums?: readonly string[];
+  /** Outputs without the axis that a piece goes on from where the piece before left them. */
+  resumes?: readonly string[];
 }
 
 /**
- * A binding is row-major [outer, extent, inner]. Give `outer`, or `inner` in elements of 4 bytes; the other follows from the binding's
+ * A binding is row-major [outer, extent, inner]. Give `outer`, or `inner` in elements of the binding; the other follows from the binding's
  * size. Default: outer 1. A binding of one element stands for an operand that is absent, and is bound as it is.
  */
 export interface AxisLayout {
@@ -60,6 +68,17 @@ export interface AxisLayout {
   extent?: number;
   /** First position and number of those that a piece needs (outputs: has), where not the piece's own. Outputs must not overlap. */
   window?: (first: number, count: number) => readonly [first: number, count: number];
+}
+
+/** `elements` of bindings of numbers: f16, or f32. */
+export function floats(...bindings: string[]): Record<string, 'f32'> {
+  return Object.fromEntries(bindings.map((name) => [name, 'f32']));
+}
+
+/** The WGSL of a kernel whose bindings `halves` hold f16. Lines keep their numbers. */
+export function sourceFor({ source, elements = {} }: KernelSpec, halves: readonly string[]): string {
+  const aliases = Object.entries(elements).map(([name, type]) => `alias ${name}_t = ${halves.includes(name) ? 'f16' : type};`);
+  return `${halves.length ? 'enable f16; ' : ''}${source}\n${aliases.join('\n')}\n`;
 }
 
 export interface Kernel extends KernelSpec {

@@ -1,5 +1,5 @@
 import { EngineError } from './errors.ts';
-import type { Kernel } from './kernel.ts';
+import { sourceFor, type Kernel } from './kernel.ts';
 
 export interface CompiledKernel {
   pipeline: GPUComputePipeline;
@@ -9,7 +9,7 @@ export interface CompiledKernel {
   constants: Record<string, number>;
 }
 
-/** Compiles each kernel once for each set of constants, with an explicit bind-group layout. */
+/** Compiles each kernel once for each set of constants and of f16 bindings, with an explicit bind-group layout. */
 export class PipelineCache {
   private readonly device: GPUDevice;
   private readonly compiled = new Map<string, CompiledKernel>();
@@ -27,23 +27,26 @@ export class PipelineCache {
     return this.compiled.size;
   }
 
-  get(kernel: Kernel, overrides: Record<string, number> | undefined): CompiledKernel {
-    const key = overrides ? `${kernel.label}|${JSON.stringify(overrides)}` : kernel.label;
+  /** `halves`: the bindings that hold f16, among the kernel's `elements`. */
+  get(kernel: Kernel, overrides: Record<string, number> | undefined, halves: readonly string[] = []): CompiledKernel {
+    const label = halves.length ? `${kernel.label}, f16 ${halves.join(' ')}` : kernel.label;
+    const key = overrides ? `${label}|${JSON.stringify(overrides)}` : label;
     const known = this.compiled.get(key);
     if (known) return known;
-    for (const feature of kernel.features ?? []) {
+    const needed: readonly GPUFeatureName[] = halves.length ? [...(kernel.features ?? []), 'shader-f16'] : (kernel.features ?? []);
+    for (const feature of needed) {
       if (!this.device.features.has(feature)) throw new EngineError(kernel.label, `needs the feature "${feature}", which this adapter does not offer`);
     }
-    const made = this.compile(kernel, { ...kernel.constants, ...(kernel.constants?.RUN !== undefined && { RUN: this.run }), ...overrides });
+    const made = this.compile(kernel, halves, { ...kernel.constants, ...(kernel.constants?.RUN !== undefined && { RUN: this.run }), ...overrides });
     this.compiled.set(key, made);
     return made;
   }
 
-  private compile(kernel: Kernel, constants: Record<string, number>): CompiledKernel {
+  private compile(kernel: Kernel, halves: readonly string[], constants: Record<string, number>): CompiledKernel {
     const { device } = this;
     const { label } = kernel;
     device.pushErrorScope('validation');
-    const module = device.createShaderModule({ label: `${label}.wgsl`, code: kernel.source });
+    const module = device.createShaderModule({ label: `${label}.wgsl`, code: sourceFor(kernel, halves) });
     const layout = device.createBindGroupLayout({ label, entries: layoutEntries(kernel) });
     const pipeline = device.createComputePipeline({
       label,

@@ -1,4 +1,4 @@
-import { ops, type Tensor } from '../autograd/index.ts';
+import { ops, type FloatType, type Tensor } from '../autograd/index.ts';
 import { checkpointed } from './checkpointed.ts';
 import { LayerNorm } from './layers/layer-norm.ts';
 import { Linear } from './layers/linear.ts';
@@ -65,6 +65,8 @@ export class Bert extends Module {
   readonly layers: BertLayer[];
   /** How `forward` keeps within memory; there is no stem here. */
   measures: Readonly<MemoryMeasures> = NO_MEASURES;
+  /** How activations of the layers are stored; what comes out is f32. */
+  precision: FloatType = 'f32';
   readonly #config: TextConfig;
 
   constructor(init: Initializer, config: TextConfig, vocabularySize: number) {
@@ -108,11 +110,12 @@ export class Bert extends Module {
       let stream = this.embeddingsNorm.forward(ops.add(ops.embedding(this.wordEmbeddings, ids, [batch, tokens]), place));
       const mask = engine.tensor(paddingMask(lengths, batch, tokens), [batch, 1, 1, tokens]);
       const { checkpointBlocks, fusedAttention } = this.measures;
+      stream = ops.cast(stream, this.precision);
       for (const layer of this.layers) {
         const forward = (input: Tensor, added: Tensor): Tensor => layer.forward(input, added, { fusedAttention });
         stream = checkpointBlocks ? checkpointed([layer], forward, stream, mask) : forward(stream, mask);
       }
-      return stream;
+      return ops.cast(stream, 'f32');
     });
   }
 }

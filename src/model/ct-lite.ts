@@ -1,4 +1,4 @@
-import { noGrad, ops, Tensor, type Engine } from '../autograd/index.ts';
+import { noGrad, ops, Tensor, type Engine, type FloatType } from '../autograd/index.ts';
 import { Bert, type TextBatch } from './bert.ts';
 import { ConvStemViT, type EncoderOutput } from './encoder.ts';
 import { Linear } from './layers/linear.ts';
@@ -62,6 +62,12 @@ export class CtLite extends Module implements ZeroShotModel {
   setMeasures(measures: Readonly<MemoryMeasures>): void {
     this.vision.measures = measures;
     if (this.text) this.text.measures = measures;
+  }
+
+  /** How both towers store activations. A frozen tower, whose features are kept across runs, stays f32; heads and losses are f32. */
+  set precision(precision: FloatType) {
+    this.vision.precision = precision;
+    if (this.text) this.text.precision = precision;
   }
 
   /** x [B, 1, D, Y, X] → encoder output and embedding [B, latent], not yet normalised. */

@@ -1,4 +1,4 @@
-import { ops, Tensor } from '../autograd/index.ts';
+import { ops, Tensor, type FloatType } from '../autograd/index.ts';
 import { checkpointed } from './checkpointed.ts';
 import type { Tap } from './fast.ts';
 import { LayerNorm } from './layers/layer-norm.ts';
@@ -45,7 +45,7 @@ class SeparablePositions extends Module {
 
   /** tokens [B, t, h, w, C]. */
   forward(tokens: Tensor): Tensor {
-    return ops.add(tokens, ops.add(ops.add(this.t, this.h), this.w));
+    return ops.add(tokens, ops.cast(ops.add(ops.add(this.t, this.h), this.w), tokens.dtype as FloatType));
   }
 }
 
@@ -88,6 +88,8 @@ export class ConvStemViT extends Module implements VisionEncoder {
   readonly pool: AttentionPool;
   /** How `forward` keeps within memory. */
   measures: Readonly<MemoryMeasures> = NO_MEASURES;
+  /** How activations are stored up to the pooling, which is f32: in f16 they take half the memory, and the taps are f16 too. */
+  precision: FloatType = 'f32';
   readonly #config: EncoderConfig;
   readonly #grid: [number, number, number];
 
@@ -138,15 +140,14 @@ export class ConvStemViT extends Module implements VisionEncoder {
         { residual: ops.reshape(spatialResidual, flat), features: ops.reshape(spatialFeatures, flat) },
         { residual: temporalResidual, features: temporalFeatures },
       ],
-      ...this.pool.forward(temporalFeatures),
+      ...this.pool.forward(ops.cast(temporalFeatures, 'f32')),
     };
   }
 
   /** [B, 1, D, Y, X] → tokens with positions [B, t, h, w, C]. */
   private embed(x: Volumes): Tensor {
-    const { stemSlabs } = this.measures;
-    const { stem1, stem2 } = this;
-    return this.positions.forward(stemSlabs > 1 ? runStemSlabs(stem1, stem2, x, stemSlabs) : runStems(stem1, stem2, widened(x)));
+    const { stem1, stem2, precision, measures: { stemSlabs } } = this;
+    return this.positions.forward(stemSlabs > 1 ? runStemSlabs(stem1, stem2, x, { slabs: stemSlabs, precision }) : runStems(stem1, stem2, widened(x, precision)));
   }
 
   private run(blocks: readonly TransformerBlock[], x: Tensor): Tensor {

@@ -78,8 +78,10 @@ export function fastLoss({ student, teacher, projectors }: FastInputs, options: 
 }
 
 /** The terms of one tap, [B] each. */
-function tapTerms(student: Tap, teacher: Tap, projector: Projector | null, weights: Record<FastTerm, number>, options: FastOptions): Partial<Record<FastTerm, Tensor>> {
+function tapTerms(studentTap: Tap, teacherTap: Tap, projector: Projector | null, weights: Record<FastTerm, number>, options: FastOptions): Partial<Record<FastTerm, Tensor>> {
   const { style: styleKind = 'attention', styleTau = STYLE_TAU, maskTau = MASK_TAU } = options;
+  const student = inF32(studentTap);
+  const teacher = noGrad(() => inF32(teacherTap));
   const terms: Partial<Record<FastTerm, Tensor>> = {};
   const attends = weights.style > 0 && styleKind === 'attention';
   const needsEnergy = attends || weights.position > 0;
@@ -105,6 +107,11 @@ function tapTerms(student: Tap, teacher: Tap, projector: Projector | null, weigh
     terms.feature = ops.maskedAlignment(normed, target, tokenMask, channelMask);
   }
   return terms;
+}
+
+/** Sums over tokens and channels want more than f16 holds. */
+function inF32({ residual, features }: Tap): Tap {
+  return { residual: ops.cast(residual, 'f32'), features: ops.cast(features, 'f32') };
 }
 
 function uniformMap(features: Tensor): Tensor {

@@ -22,14 +22,14 @@ export function poolTaps(taps: Taps, from: TokenGrid, to: TokenGrid): Taps {
   return taps.map(({ residual, features }) => ({ residual: poolTokens(residual, from, to), features: poolTokens(features, from, to) }));
 }
 
-/** x [B, N, C] → [B, N', C]. */
+/** x [B, N, C] → [B, N', C] in f32. */
 function poolTokens(x: Tensor, from: TokenGrid, to: TokenGrid): Tensor {
   const kernel = from.map((size, axis) => size / to[axis]!) as [number, number, number];
   if (!kernel.every(Number.isInteger)) throw new Error(`poolTaps: the grid [${to.join(', ')}] must divide [${from.join(', ')}]`);
   const [batch, tokens, channels] = x.shape as [number, number, number];
   if (tokens !== from[0] * from[1] * from[2]) throw new Error(`poolTaps: ${tokens} tokens are no grid [${from.join(', ')}]`);
   return x.engine.scope(() => {
-    const volume = ops.reshape(ops.permute(x, [0, 2, 1]), [batch, channels, ...from]);
+    const volume = ops.reshape(ops.permute(ops.cast(x, 'f32'), [0, 2, 1]), [batch, channels, ...from]);
     return ops.permute(ops.reshape(ops.avgPool3d(volume, { kernel }), [batch, channels, to[0] * to[1] * to[2]]), [0, 2, 1]);
   });
 }

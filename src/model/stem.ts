@@ -1,4 +1,4 @@
-import { ops, Tensor } from '../autograd/index.ts';
+import { ops, Tensor, type FloatType } from '../autograd/index.ts';
 import { checkpointed } from './checkpointed.ts';
 import { LayerNorm } from './layers/layer-norm.ts';
 import { Module, type Initializer } from './module.ts';
@@ -15,9 +15,9 @@ export interface GreyVolumes {
 /** Input of an encoder: values in [−1, 1] as f32, or grey levels, which a slabbed stem widens slab by slab. */
 export type Volumes = Tensor | GreyVolumes;
 
-/** Grey levels as f32; values as they are. */
-export function widened(x: Volumes): Tensor {
-  return x instanceof Tensor ? x : ops.widen(x.levels, x.values);
+/** Values of the type that activations have. */
+export function widened(x: Volumes, precision: FloatType): Tensor {
+  return x instanceof Tensor ? ops.cast(x, precision) : ops.widen(x.levels, x.values, { dtype: precision });
 }
 
 /** One stem convolution with its LayerNorm over channels. */
@@ -66,7 +66,7 @@ export function runStems(first: Stem, second: Stem, x: Tensor): Tensor {
  * The same in `slabs` parts along depth, each under gradient checkpointing, so that what lies between the convolutions (221 MB of a
  * volume of preset `base`, several times over) exists for one slab at a time. Planes that two slabs read are computed twice.
  */
-export function runStemSlabs(first: Stem, second: Stem, x: Volumes, slabs: number): Tensor {
+export function runStemSlabs(first: Stem, second: Stem, x: Volumes, { slabs, precision }: { slabs: number; precision: FloatType }): Tensor {
   const [whole, ...table] = x instanceof Tensor ? [x] : [x.levels, x.values];
   const depth = whole.shape[2]!;
   const middleDepth = first.depthOf(depth);
@@ -80,7 +80,7 @@ export function runStemSlabs(first: Stem, second: Stem, x: Volumes, slabs: numbe
       const slab = (volume: Tensor, values?: Tensor): Tensor =>
         volume.engine.scope(() => {
           const cut = ops.slice(volume, { dim: 2, start: input.planes[0], end: input.planes[1] });
-          const part = values ? ops.widen(cut, values) : cut;
+          const part = widened(values ? { levels: cut, values } : cut, precision);
           return second.forward(between(first.forward(part, input.padding)), middle.padding);
         });
       parts.push(checkpointed([first, second], slab, whole, ...table));

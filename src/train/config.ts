@@ -1,4 +1,5 @@
 /** Settings of a run. They are saved with every checkpoint, so that a resumed run needs no flags. */
+import type { FloatType } from '../autograd/index.ts';
 import type { MemoryMeasures, PresetName, TextConfig } from '../model/index.ts';
 
 export const STAGES = ['teacher', 'fast', 'align'] as const;
@@ -37,6 +38,8 @@ export interface TrainConfig {
   virtualBatch?: number;
   /** How the models keep within memory; they compute the same up to rounding. None where not given. */
   measures?: MemoryMeasures;
+  /** How the models' activations and their gradients are stored; f32 where not given. Parameters, losses and the optimiser are f32. */
+  precision?: FloatType;
   /** Stages to run, in order: teacher (SigLIP on uncompressed input), fast (FAST alone), align (SigLIP + fastWeight·FAST). */
   stages: Partial<Record<StageName, StageConfig>>;
   /** JPEG quality of validation, test and prediction, and the range that training draws from [O]. */

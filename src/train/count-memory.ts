@@ -6,7 +6,7 @@ import type { Engine } from '../autograd/index.ts';
 import type { Tokenizer } from '../data/index.ts';
 import { Bert, BlankInitializer, FastProjectors, presets, type MemoryMeasures } from '../model/index.ts';
 import { STAGES, type StageName, type TrainConfig } from './config.ts';
-import { disposeState, endStage, newModel, prepareStage, type Position, type RunState } from './run-state.ts';
+import { applyPrecision, disposeState, endStage, newModel, prepareStage, type Position, type RunState } from './run-state.ts';
 import type { StepVolumes } from './stage-losses.ts';
 import type { StepInput } from './step-input.ts';
 import { runStep } from './steps.ts';
@@ -55,6 +55,7 @@ export async function countMemory(like: Engine, outline: RunOutline, measures: R
     if (stage === 'teacher') state.teacher ??= newModel(engine, state, null);
     else state.student ??= newModel(engine, state, null);
     prepareStage(engine, state, stage);
+    applyPrecision(engine, state);
     const weightBytes = engine.memory.liveBytes;
     for (let step = 0; step < steps; step++) {
       const before = engine.memory.liveBytes;

@@ -15,7 +15,7 @@ export { readScans, type SkippedScan } from './read-scans.ts';
 export { renderReport, type ReportData, type SliceExample } from './report.ts';
 export { distinctReports, measureRetrieval, type RetrievalResult } from './retrieval.ts';
 export { collectReport, type ReportSource } from './run-report.ts';
-export { decodeCheckpoint, disposeState, encodeCheckpoint, prepareStage, readCheckpointHeader, requireTeacher, type RunState } from './run-state.ts';
+export { decodeCheckpoint, disposeState, encodeCheckpoint, prepareStage, readCheckpointHeader, requirePrecision, requireTeacher, type RunState } from './run-state.ts';
 export { decodeSafetensors, encodeSafetensors } from './safetensors.ts';
 export { TeacherTargets, type DecodeForTeacher, type HostTaps } from './teacher-targets.ts';
 export { textBounds } from './text-bounds.ts';

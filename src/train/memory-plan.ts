@@ -1,4 +1,5 @@
 /** Which measures a run takes to keep within a memory budget. */
+import type { FloatType } from '../autograd/index.ts';
 import { NO_MEASURES, type MemoryMeasures } from '../model/index.ts';
 import type { MemoryCount } from './count-memory.ts';
 
@@ -11,8 +12,14 @@ export interface MemoryBudget {
   origin: 'given' | 'available' | 'assumed';
 }
 
+/** What a run does to hold less. */
+export interface Savings extends MemoryMeasures {
+  /** Of activations and their gradients. */
+  precision: FloatType;
+}
+
 export interface MemoryPlan {
-  measures: MemoryMeasures;
+  measures: Savings;
   /** What the dearest step takes with them. */
   count: MemoryCount;
   budget: MemoryBudget;
@@ -24,9 +31,18 @@ export interface PlanRequest {
   batch: number;
   volumes: number;
   /** Measures in the order in which they are taken: `measuresInOrder`. */
-  candidates: readonly Readonly<MemoryMeasures>[];
+  candidates: readonly Readonly<Savings>[];
   /** What the dearest step takes with so many volumes at once. */
-  count: (measures: Readonly<MemoryMeasures>, batch: number) => Promise<MemoryCount>;
+  count: (measures: Readonly<Savings>, batch: number) => Promise<MemoryCount>;
+}
+
+export interface OrderOptions {
+  /** Whether the adapter's own plan of attention holds scores. */
+  holdsScores: boolean;
+  /** Of the run as it is. Default f32. */
+  precision?: FloatType;
+  /** Whether f16 may be chosen. */
+  mayHalve?: boolean;
 }
 
 /** Enough for the texts of a step to take less than its volumes. */
@@ -34,16 +50,19 @@ const textParts = 4;
 
 /**
  * From nothing to everything: checkpointed blocks, then a stem in ever more slabs of the `planes` that it gives, then texts in parts, then
- * attention without scores, where the adapter's own plan would hold some.
+ * attention without scores, where the adapter's own plan would hold some, then activations in f16, which alone of them changes results by
+ * more than the rounding of f32, where that may be chosen.
  */
-export function measuresInOrder(planes: number, holdsScores: boolean): MemoryMeasures[] {
-  const checkpointed = { ...NO_MEASURES, checkpointBlocks: true };
+export function measuresInOrder(planes: number, { holdsScores, precision = 'f32', mayHalve = false }: OrderOptions): Savings[] {
+  const none: Savings = { ...NO_MEASURES, precision };
+  const checkpointed = { ...none, checkpointBlocks: true };
   const slabs: number[] = [];
   for (let count = 2; count < planes; count *= 2) slabs.push(count);
   if (planes > 1) slabs.push(planes);
   const slabbed = slabs.map((stemSlabs) => ({ ...checkpointed, stemSlabs }));
   const most = { ...(slabbed.at(-1) ?? checkpointed), textParts };
-  return [{ ...NO_MEASURES }, checkpointed, ...slabbed, most, ...(holdsScores ? [{ ...most, fusedAttention: true }] : [])];
+  const fused = { ...most, fusedAttention: holdsScores };
+  return [none, checkpointed, ...slabbed, most, ...(holdsScores ? [fused] : []), ...(mayHalve && precision === 'f32' ? [{ ...fused, precision: 'f16' as const }] : [])];
 }
 
 /**
@@ -78,12 +97,13 @@ async function tooLittle({ budget, batch, volumes, count }: PlanRequest, least: 
   return new Error(`${needed}; take ${ways.slice(0, -1).join(', or ')}, or ${ways.at(-1)}`);
 }
 
-export function describeMeasures({ checkpointBlocks, stemSlabs, textParts, fusedAttention }: Readonly<MemoryMeasures>): string {
+export function describeMeasures({ checkpointBlocks, stemSlabs, textParts, fusedAttention, precision }: Readonly<Savings>): string {
   const taken = [
     ...(checkpointBlocks ? ['gradient checkpointing of blocks'] : []),
     ...(stemSlabs > 1 ? [`the stem in ${stemSlabs} slabs`] : []),
     ...(textParts > 1 ? [`texts in ${textParts} parts`] : []),
     ...(fusedAttention ? ['attention without scores'] : []),
+    ...(precision === 'f16' ? ['activations in f16'] : []),
   ];
   return taken.length ? taken.join(', ') : 'no measures';
 }

@@ -1,4 +1,4 @@
-import { ops, type Engine, type Tensor } from '../autograd/index.ts';
+import { noGrad, ops, type Engine, type Tensor } from '../autograd/index.ts';
 
 export interface NamedParameter {
   /** Unique over all groups: the key of its state. */
@@ -21,6 +21,11 @@ export interface AdamWSettings {
   eps?: number;
   /** Largest global L2 norm of the gradients; longer ones are scaled down to it. 0: no clipping. */
   clip?: number;
+}
+
+export interface GradientScale {
+  /** What the loss was multiplied with before the backward pass. Default 1. */
+  lossScale?: number;
 }
 
 interface Slot {
@@ -70,21 +75,33 @@ export class AdamW {
 
   /**
    * Updates every parameter that has a gradient, with its learning rate times `learningRateFactor` (the schedule's). Gradients
-   * stay as they are. Gives the gradient norm before clipping, as [1] on the GPU.
+   * stay as they are. Gives the gradient norm before clipping, as [1] on the GPU; `norm` is what `gradientNorm` gave of the same
+   * gradients, where it is known already.
    *
    * @throws Error where no parameter has a gradient
    */
-  step(learningRateFactor = 1): Tensor {
+  step(learningRateFactor = 1, { lossScale = 1, norm: known }: GradientScale & { norm?: Tensor } = {}): Tensor {
     requireNotNegative('learningRateFactor', learningRateFactor);
-    const active = this.slots.filter(({ parameter }) => parameter.tensor.grad);
-    if (!active.length) throw new Error('AdamW.step: no parameter has a gradient; run backward on a loss that depends on them first');
+    const active = this.withGradients();
     return this.engine.scope(() => {
-      const norm = ops.gradientNorm(active.map(({ parameter }) => parameter.tensor.grad!));
-      const scale = this.clip ? ops.clipScale(norm, this.clip) : this.engine.full([1], 1);
+      const norm = known ?? this.gradientNorm({ lossScale });
+      const clipping = this.clip ? ops.clipScale(norm, this.clip) : this.engine.full([1], 1);
+      const scale = unscaled(clipping, lossScale);
       for (const slot of active) this.update(slot, scale, learningRateFactor);
       this.stepCount++;
       return norm;
     });
+  }
+
+  /** The norm of the gradients of the loss, as [1]: of all that parameters hold, divided by `lossScale`. */
+  gradientNorm({ lossScale = 1 }: GradientScale = {}): Tensor {
+    return this.engine.scope(() => unscaled(ops.gradientNorm(this.withGradients().map(({ parameter }) => parameter.tensor.grad!)), lossScale));
+  }
+
+  private withGradients(): Slot[] {
+    const active = this.slots.filter(({ parameter }) => parameter.tensor.grad);
+    if (!active.length) throw new Error('AdamW.step: no parameter has a gradient; run backward on a loss that depends on them first');
+    return active;
   }
 
   private update(slot: Slot, scale: Tensor, factor: number): void {
@@ -168,6 +185,10 @@ export class AdamW {
     }
     this.stepCount = 0;
   }
+}
+
+function unscaled(x: Tensor, lossScale: number): Tensor {
+  return lossScale === 1 ? x : noGrad(() => ops.mul(x, 1 / lossScale));
 }
 
 function requireNotNegative(name: string, value: number): void {

@@ -1,8 +1,9 @@
 /** What a run holds on the GPU, and how it goes into a checkpoint and comes back. */
-import type { Engine, Tensor } from '../autograd/index.ts';
+import type { Engine, FloatType, Tensor } from '../autograd/index.ts';
 import { DEFAULT_TOKENIZER_SETTINGS, loadTokenizer, type Tokenizer, type TokenizerSettings } from '../data/index.ts';
 import { Bert, BlankInitializer, CtLite, FastProjectors, fullRank, NO_MEASURES, presets, type Module } from '../model/index.ts';
 import { STAGES, type StageName, type TrainConfig } from './config.ts';
+import { FIRST_LOSS_SCALE, parseLossScale, type LossScale } from './loss-scale.ts';
 import { AdamW } from './optimizer.ts';
 import { decodeSafetensors, encodeSafetensors, type SafetensorsTensor } from './safetensors.ts';
 import { TextCache } from './text-cache.ts';
@@ -30,6 +31,8 @@ export interface RunState {
   projectors: FastProjectors | null;
   /** Of the current stage; null before its first step. */
   optimizer: AdamW | null;
+  /** Of a run in f16. */
+  lossScale?: LossScale;
   /** The tower of `config.textTower`. A frozen one stays; one to be trained goes once a model has taken its weights. */
   textTower?: Bert | null;
   /** Reads for the models with a frozen tower, and keeps what it gave; made with the first of them. */
@@ -58,6 +61,26 @@ export function prepareStage(engine: Engine, state: RunState, stage: StageName):
   state.student?.requireGrad(false);
   for (const [, tensor] of trainedParameters(state, stage)) tensor.requiresGrad = true;
   state.optimizer ??= makeOptimizer(engine, state, stage);
+}
+
+/**
+ * Makes the models store activations as `config.precision` says. Only training does: a checkpoint is evaluated in f32.
+ * @throws Error where it is f16 and the adapter has none
+ */
+export function applyPrecision(engine: Engine, state: RunState): void {
+  const { precision = 'f32' } = state.config;
+  if (precision === 'f16') {
+    requirePrecision(engine, precision);
+    state.lossScale ??= { ...FIRST_LOSS_SCALE };
+  }
+  for (const model of [state.teacher, state.student]) if (model) model.precision = precision;
+}
+
+/** @throws Error where the adapter cannot train in this precision */
+export function requirePrecision(engine: Engine, precision: FloatType): void {
+  if (precision === 'f32' || engine.device.canF16) return;
+  const { description, device, vendor } = engine.device.adapterInfo;
+  throw new Error(`train: --precision f16 needs an adapter with the WebGPU feature "shader-f16", which "${description || device || vendor}" does not offer; use --precision f32 in a new run, or another --adapter`);
 }
 
 /** A model of the run with new parameters. A pretrained tower that is trained starts from its weights, or from the teacher's tower. */
@@ -162,6 +185,7 @@ export async function encodeCheckpoint(engine: Engine, state: RunState): Promise
     config: JSON.stringify(state.config),
     position: JSON.stringify(state.position),
     optimizerSteps: String(state.optimizer?.stepCount ?? 0),
+    ...(state.lossScale && { lossScale: JSON.stringify(state.lossScale) }),
     vocabulary: state.vocabulary,
     tokenizer: JSON.stringify(state.tokenizer.settings),
   });
@@ -188,6 +212,7 @@ export function readCheckpointHeader(metadata: Record<string, string>, name: str
   if (Number(metadata.version) > CHECKPOINT_VERSION) throw new Error(`${name}: has checkpoint version ${metadata.version}, this software reads up to ${CHECKPOINT_VERSION}; update ct-lite`);
   const config = parse<TrainConfig>(metadata.config, name, 'config');
   const position = parse<Position>(metadata.position, name, 'position');
+  if (config.precision !== undefined && config.precision !== 'f32' && config.precision !== 'f16') throw new Error(`${name}: its precision must be f32 or f16, got ${String(config.precision)}; update ct-lite, or the checkpoint is damaged`);
   if (!Object.hasOwn(presets, config.preset)) throw new Error(`${name}: names an unknown preset "${config.preset}"`);
   if (!STAGES.includes(position.stage)) throw new Error(`${name}: names an unknown stage "${position.stage}"`);
   if (!config.stages?.[position.stage] || !Number.isSafeInteger(position.step)) throw new Error(`${name}: its position (${metadata.position}) fits no stage of its config; the checkpoint is damaged`);
@@ -221,6 +246,7 @@ export function decodeCheckpoint(engine: Engine, bytes: Uint8Array, name: string
   const settings = metadata.tokenizer === undefined ? DEFAULT_TOKENIZER_SETTINGS : parse<TokenizerSettings>(metadata.tokenizer, name, 'tokenizer');
   const tokenizer = named(name, () => loadTokenizer({ vocabTxt: vocabulary, settings }));
   const state: RunState = { config, vocabulary, tokenizer, position, teacher: null, student: null, projectors: null, optimizer: null };
+  if (metadata.lossScale !== undefined) state.lossScale = parseLossScale(metadata.lossScale, name);
   try {
     restore(engine, state, tensors, name);
     if (Object.keys(tensors).some((key) => key.startsWith('optimizer.'))) restoreOptimizer(engine, state, tensors, Number(metadata.optimizerSteps), name);

@@ -74,7 +74,7 @@ export interface EncodedVolumes {
 export function encodeVolumes(engine: Engine, state: RunState, stage: StageName, { size, raw, jpeg, targets }: StepVolumes, { distil = true } = {}): EncodedVolumes {
   const { config, teacher } = state;
   const shape = [size, 1, ...presets[config.preset].grid.shape];
-  const upload = (values: VolumeValues): Tensor => uploadVolumes(engine, values, shape);
+  const upload = (values: VolumeValues): Tensor => uploadVolumes(engine, values, shape, config.precision);
   const model = trainedModel(state, stage);
   return engine.scope(() => {
     if (stage === 'teacher') return { embedding: model.encodeImage(upload(raw!)).embedding, distilled: null };

@@ -1,6 +1,8 @@
 /** One optimisation step of each stage. */
-import { noGrad, ops, type Engine } from '../autograd/index.ts';
+import { noGrad, ops, type Engine, type Tensor } from '../autograd/index.ts';
 import type { StageName } from './config.ts';
+import { backwardScaled } from './gradient-cache.ts';
+import { LEAST_LOSS_SCALE, nextLossScale } from './loss-scale.ts';
 import type { RunState } from './run-state.ts';
 import { learningRate } from './schedule.ts';
 import { readTexts, stageLosses, trainedModel, type StageLosses } from './stage-losses.ts';
@@ -13,6 +15,10 @@ export interface StepResult {
   losses: Record<string, number>;
   gradientNorm: number;
   learningRate: number;
+  /** Of a run in f16: what the loss of this step was multiplied with. */
+  lossScale?: number;
+  /** The gradients were not finite in f16, and the update was left out. */
+  skipped?: true;
 }
 
 /** Runs forward, backward and the update; waits only for the values of the losses. */
@@ -22,26 +28,49 @@ export async function runStep(engine: Engine, state: RunState, stage: StageName,
   const rate = learningRate(step, { peak, steps });
   return engine.scope(async () => {
     const { losses, recenter } = await (input.parts.length > 1 ? virtualBatchLosses : wholeBatchLosses)(engine, state, stage, input, trace);
+    const result = (values: StepValues): StepResult => ({ ...values, learningRate: rate });
+    if (state.lossScale) return result(await scaledUpdate(state, losses, recenter, rate / peak, trace));
     const norm = trace.span('optimiser', () => {
       const gradientNorm = optimizer!.step(rate / peak);
       optimizer!.zeroGrad();
       recenter();
       return gradientNorm;
     });
-    const names = Object.keys(losses);
-    const values = await trace.span('read back', () => noGrad(() => ops.concat([...names.map((name) => ops.reshape(losses[name]!, [1])), norm], { dim: 0 })).toArray());
-    return {
-      losses: Object.fromEntries(names.map((name, index) => [name, values[index]!])),
-      gradientNorm: values[names.length]!,
-      learningRate: rate,
-    };
+    return result(await readBack(losses, norm, trace));
   });
+}
+
+type StepValues = Omit<StepResult, 'learningRate'>;
+
+async function readBack(losses: Record<string, Tensor>, norm: Tensor, trace: Tracer): Promise<{ losses: Record<string, number>; gradientNorm: number }> {
+  const names = Object.keys(losses);
+  const values = await trace.span('read back', () => noGrad(() => ops.concat([...names.map((name) => ops.reshape(losses[name]!, [1])), norm], { dim: 0 })).toArray());
+  return { losses: Object.fromEntries(names.map((name, index) => [name, values[index]!])), gradientNorm: values[names.length]! };
+}
+
+/**
+ * The update of gradients that were scaled: it is left out where their norm is not finite, so the norm is read first. The heads are
+ * centred all the same: that rests on embeddings alone.
+ */
+async function scaledUpdate(state: RunState, losses: Record<string, Tensor>, recenter: () => unknown, rateFactor: number, trace: Tracer): Promise<StepValues> {
+  const optimizer = state.optimizer!;
+  const { scale } = state.lossScale!;
+  const norm = optimizer.gradientNorm({ lossScale: scale });
+  const values = await readBack(losses, norm, trace);
+  const finite = Number.isFinite(values.gradientNorm);
+  trace.span('optimiser', () => {
+    if (finite) optimizer.step(rateFactor, { lossScale: scale, norm });
+    optimizer.zeroGrad();
+    recenter();
+  });
+  state.lossScale = nextLossScale(state.lossScale!, finite);
+  return { ...values, lossScale: scale, ...(!finite && scale > LEAST_LOSS_SCALE && { skipped: true }) };
 }
 
 async function wholeBatchLosses(engine: Engine, state: RunState, stage: StageName, { parts, texts }: StepInput, trace: Tracer): Promise<StageLosses> {
   const read = texts && (await trace.span('texts', () => readTexts(state, trainedModel(state, stage), texts.texts)));
   const volumes = await parts[0]!.load();
   const made = trace.span('forward', () => stageLosses(engine, state, stage, volumes, read && { read, matches: texts.matches }));
-  await trace.span('backward', () => made.losses.loss!.backward());
+  await trace.span('backward', () => backwardScaled(made.losses.loss!, state.lossScale?.scale ?? 1));
   return made;
 }

@@ -2,7 +2,7 @@
 import type { Engine } from '../autograd/index.ts';
 import type { Cohort, FileSystem } from '../data/index.ts';
 import { STAGES, totalSteps, type StageName } from './config.ts';
-import { endStage, encodeCheckpoint, prepareStage, type RunState } from './run-state.ts';
+import { applyPrecision, endStage, encodeCheckpoint, prepareStage, requirePrecision, type RunState } from './run-state.ts';
 import { loadStep, type StepInput } from './step-input.ts';
 import { runStep, type StepResult } from './steps.ts';
 import type { StepProfiler } from './step-profile.ts';
@@ -21,8 +21,13 @@ export interface StepRecord {
   /** Steps done of this stage. */
   step: number;
   losses: Record<string, number>;
-  gradientNorm: number;
+  /** null where the step was skipped. */
+  gradientNorm: number | null;
   learningRate: number;
+  /** Of a run in f16: what the loss was multiplied with for the backward pass. */
+  lossScale?: number;
+  /** The gradients were not finite in f16: no update, and the next step has half the scale. */
+  skipped?: true;
   seconds: number;
   volumesPerSecond: number;
   /** Bytes of GPU buffers in use at most so far. */
@@ -86,6 +91,7 @@ export async function train(engine: Engine, state: RunState, cohort: Cohort, hos
   const source = { scans: trainScans, frequencies: sentenceFrequencies(trainScans), volumes: host.volumes, ...(host.targets && { targets: host.targets }) };
   const metrics = new MetricsLog(host);
   const trace = host.profiler ?? noTrace;
+  requirePrecision(engine, config.precision ?? 'f32');
   if (config.teacher && !host.targets) throw new Error('train: the run distils a foreign teacher, and its targets were not given');
   if (!trainScans.length) throw new Error('train: the cohort has no training scans; give more scans, or mend those that were skipped');
   await metrics.rewindTo(globalStepOf(state), state.position.stage);
@@ -108,6 +114,7 @@ export async function train(engine: Engine, state: RunState, cohort: Cohort, hos
       continue;
     }
     prepareStage(engine, state, stage);
+    applyPrecision(engine, state);
     const distillation = async (): Promise<void> => {
       // A foreign teacher has no targets of validation scans.
       if (stage !== 'fast' || !state.teacher || !validationScans.length) return;
@@ -133,8 +140,9 @@ export async function train(engine: Engine, state: RunState, cohort: Cohort, hos
       state.position = { stage, step: step + 1 };
       const seconds = (performance.now() - started) / 1000;
       const record: StepRecord = {
-        kind: 'step', globalStep, stage, step: step + 1, ...result, seconds, volumesPerSecond: input.batch / seconds, gpuBytes: engine.memory.peakBytes,
+        kind: 'step', globalStep, stage, step: step + 1, ...result, gradientNorm: result.skipped ? null : result.gradientNorm, seconds, volumesPerSecond: input.batch / seconds, gpuBytes: engine.memory.peakBytes,
       };
+      if (result.skipped) host.onNote(`step ${globalStep}: gradients beyond f16 at loss scale ${result.lossScale}; no update, the scale is halved`);
       await trace.span('metrics', () => metrics.append(record));
       host.profiler?.stepEnds(started);
       host.onStep(record, totalSteps(config));
@@ -166,10 +174,10 @@ export function globalStepOf({ config, position }: Pick<RunState, 'config' | 'po
   return before.reduce((steps, stage) => steps + (config.stages[stage]?.steps ?? 0), position.step);
 }
 
-function checkFinite({ losses, gradientNorm }: StepResult, globalStep: number, stage: StageName, saved: string | null): void {
+function checkFinite({ losses, gradientNorm, skipped }: StepResult, globalStep: number, stage: StageName, saved: string | null): void {
   // The terms before their sum: the first that is not finite is the cause.
   const { loss, ...terms } = losses;
-  for (const [term, value] of [...Object.entries(terms), ['loss', loss!], ['gradient norm', gradientNorm]] as [string, number][]) {
+  for (const [term, value] of [...Object.entries(terms), ['loss', loss!], ['gradient norm', skipped ? 0 : gradientNorm]] as [string, number][]) {
     if (!Number.isFinite(value)) throw new DivergedError(globalStep, stage, term, value, saved);
   }
 }

@@ -1,5 +1,5 @@
 /** Volumes on their way to the GPU. */
-import { ops, type Engine, type Tensor } from '../autograd/index.ts';
+import { ops, type Engine, type FloatType, type Tensor } from '../autograd/index.ts';
 import { GREY_VALUES } from '../data/index.ts';
 import type { GreyVolumes } from '../model/index.ts';
 
@@ -11,8 +11,8 @@ export function uploadGrey(engine: Engine, levels: Uint8Array<ArrayBuffer>, shap
   return { levels: engine.tensor(levels, shape), values: engine.tensor(GREY_VALUES) };
 }
 
-/** Model input in f32. Grey levels cross as bytes and become values on the GPU, the same to the bit as `greyToValues`. */
-export function uploadVolumes(engine: Engine, values: VolumeValues, shape: readonly number[]): Tensor {
-  if (values instanceof Float32Array) return engine.tensor(values, shape);
-  return engine.scope(() => ops.widen(engine.tensor(values, shape), engine.tensor(GREY_VALUES)));
+/** Model input. Grey levels cross as bytes and become values on the GPU: of f32 the same to the bit as `greyToValues`, of f16 those rounded. */
+export function uploadVolumes(engine: Engine, values: VolumeValues, shape: readonly number[], dtype: FloatType = 'f32'): Tensor {
+  if (values instanceof Float32Array) return engine.tensor(values, shape, { dtype });
+  return engine.scope(() => ops.widen(engine.tensor(values, shape), engine.tensor(GREY_VALUES), { dtype }));
 }

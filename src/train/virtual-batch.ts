@@ -1,7 +1,7 @@
 /** The losses and gradients of a batch larger than the GPU's memory takes at once, part by part. */
 import { noGrad, ops, type Engine, type Tensor } from '../autograd/index.ts';
 import type { StageName } from './config.ts';
-import { backwardThroughCache, type ChunkedSide } from './gradient-cache.ts';
+import { backwardScaled, backwardThroughCache, type ChunkedSide } from './gradient-cache.ts';
 import type { RunState } from './run-state.ts';
 import { contrast, encodeVolumes, readTexts, trainedModel, type ReadTexts, type StageLosses, type StepVolumes } from './stage-losses.ts';
 import type { StepInput } from './step-input.ts';
@@ -16,13 +16,14 @@ const TEXTS_AT_ONCE = 32;
  */
 export async function virtualBatchLosses(engine: Engine, state: RunState, stage: StageName, { batch, parts, texts }: StepInput, trace: Tracer): Promise<StageLosses> {
   const terms = new BatchTerms(engine);
+  const lossScale = state.lossScale?.scale ?? 1;
   if (stage === 'fast') {
     for (const part of parts) {
       const volumes = await trace.span('wait for input', () => part.load());
       await trace.span('forward and backward', () => engine.scope(async () => {
         const { distilled } = encodeVolumes(engine, state, stage, volumes);
         terms.add(distilled!, volumes.size / batch);
-        await ops.mul(distilled!.fast!, volumes.size / batch).backward();
+        await backwardScaled(ops.mul(distilled!.fast!, volumes.size / batch), lossScale);
       }));
     }
     const losses = terms.mean();
@@ -52,7 +53,7 @@ export async function virtualBatchLosses(engine: Engine, state: RunState, stage:
     const made = contrast(state, stage, u!, v!, texts!.matches);
     recenter = made.recenter;
     return made.loss;
-  }));
+  }, { lossScale }));
   if (stage === 'teacher') return { losses: { loss: sigLip }, recenter };
   const distilled = terms.mean();
   const loss = distilled.fast ? noGrad(() => ops.add(ops.reshape(sigLip, [1]), ops.mul(distilled.fast!, state.config.fastWeight))) : sigLip;

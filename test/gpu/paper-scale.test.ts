@@ -66,7 +66,7 @@ describe('by the count, at the default binding limit', () => {
     const longest = { count: config.batch * config.text.sentencesPerScan, tokens: config.text.maxTokens };
     const { measures, count } = await planMemory({
       budget: { bytes: budget, origin: 'given' }, batch: config.batch, volumes: config.batch,
-      candidates: measuresInOrder(tokenGrid(presets[preset].encoder)[0], engine.device.isSoftware),
+      candidates: measuresInOrder(tokenGrid(presets[preset].encoder)[0], { holdsScores: engine.device.isSoftware }),
       count: (measures) => countMemory(engine, { ...outlineOf(config), texts: longest }, measures),
     });
     console.log(`${preset}, batch ${config.batch}: ${JSON.stringify(measures)} ${JSON.stringify(count)}`);

@@ -46,12 +46,20 @@ describe.each(kernels.map((kernel) => [kernel.label, kernel] as const))('%s', (_
     device = await nullDevice();
   });
 
-  it('compiles', async ({ skip }) => {
-    const missing = (kernel.features ?? []).filter((feature) => !device.gpu.features.has(feature));
-    skip(missing.length > 0, `the null backend lacks ${missing.join(', ')}`);
+  const elements = Object.keys(kernel.elements ?? {});
+  it.each([['compiles', []], ...(elements.length ? [['compiles with f16', elements] as const] : [])] as const)('%s', async (_, halves) => {
+    const needed = [...(kernel.features ?? []), ...(halves.length ? (['shader-f16'] as const) : [])];
+    // A failure and no skip: a kernel that nobody compiled is not known to compile.
+    expect(needed.filter((feature) => !device.gpu.features.has(feature)), 'features that the null backend lacks').toEqual([]);
     const failures: Promise<Error | null>[] = [];
-    new PipelineCache(device.gpu, (failure) => failures.push(failure)).get(kernel, undefined);
+    new PipelineCache(device.gpu, (failure) => failures.push(failure)).get(kernel, undefined, halves);
     expect((await Promise.all(failures)).filter((error) => error !== null)).toEqual([]);
+  });
+
+  it('leaves the element type open of the bindings that its spec says, and of no others', () => {
+    const open = [...code(kernel).matchAll(/var<storage[^>]*>\s*(\w+)\s*:\s*array<(?:vec4<)?(\w+)_t\b/g)];
+    for (const [, name, alias] of open) expect(alias).toBe(name);
+    expect(open.map(([, name]) => name!).sort()).toEqual([...elements].sort());
   });
 
   it('binds what its spec says, in order', () => {

@@ -1,5 +1,5 @@
 import source from '../../../kernels/affine.wgsl';
-import { defineKernel } from '../../engine/index.ts';
+import { defineKernel, floats } from '../../engine/index.ts';
 import { runKernel } from '../op.ts';
 import type { Tensor } from '../tensor.ts';
 
@@ -8,6 +8,7 @@ const affineKernel = defineKernel({
   source,
   inputs: ['x'],
   outputs: ['y'],
+  elements: floats('x', 'y'),
   params: { count: 'u32', scale: 'f32', shift: 'f32' },
   constants: { WORKGROUP_SIZE: 64, RUN: 1 },
   workgroups: ({ count }, { WORKGROUP_SIZE, RUN }) => Math.ceil(count! / (WORKGROUP_SIZE! * RUN!)),
@@ -16,7 +17,7 @@ const affineKernel = defineKernel({
 
 /** scale·x + shift with two numbers. No gradient: for the forward and backward passes of other ops. */
 export function affine(x: Tensor, scale: number, shift: number): Tensor {
-  const y = x.engine.empty(x.shape);
+  const y = x.engine.empty(x.shape, x.dtype);
   runKernel(affineKernel, { x, y }, { count: x.size, scale, shift });
   return y;
 }

@@ -37,6 +37,7 @@ export function attentionAxes(params: Numbers, { byQuery, byKey }: Rows, sums: {
     bindings: { ...layouts(byKey, { outer: pairs }), ...bias(3) },
     params: (first, count) => ({ keys: count, diagonal: diagonal - first, resume: first > 0 ? 1 : params.resume!, ...narrowed(3, keys, count) }),
     sums: sums.keys ?? [],
+    resumes: byQuery.filter((name) => name === 'y'),
   });
   return axes;
 }

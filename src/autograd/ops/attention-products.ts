@@ -6,11 +6,12 @@
 import scaleRowsSource from '../../../kernels/attention.scale-rows.wgsl';
 import scoreGradientsSource from '../../../kernels/attention.score-gradients.wgsl';
 import weightsSource from '../../../kernels/attention.weights.wgsl';
-import { defineKernel, sizeOf, type Params, type Shape } from '../../engine/index.ts';
+import { defineKernel, sizeOf, type FloatType, type Params, type Shape } from '../../engine/index.ts';
 import { copyRows, type RowsInBuffer } from '../block-copy.ts';
 import { runKernel } from '../op.ts';
 import { addInto } from '../split.ts';
 import type { Tensor } from '../tensor.ts';
+import { converted } from './cast.ts';
 import { gemm, transposed } from './matmul.ts';
 
 /** Most bytes of one set of scores. */
@@ -77,12 +78,12 @@ export interface AttentionProducts {
 /** `y` [B, H, Tq, D] and `stats` [pairs·Tq, 2], (m, 1/Σ) of each query. */
 export function attentionForwardProducts({ q, k, v }: Record<'q' | 'k' | 'v', Tensor>, plan: AttentionProducts): { y: Tensor; stats: Tensor } {
   const from = { byQuery: { q }, byKey: { turnedK: transposed(k), v } };
-  const to = { byQuery: { y: q.shape, stats: [plan.pairs * plan.queries, 2] }, byKey: {} };
+  const to = { byQuery: { y: q, stats: { shape: [plan.pairs * plan.queries, 2], dtype: 'f32' as const } }, byKey: {} };
   return inBlocks(plan, from, to, ({ q, turnedK, v }, shared) => {
-    const scores = gemm(q, turnedK);
+    const scores = gemm(q, turnedK, { dtype: 'f32' });
     const stats = scores.engine.empty([shared.pairs, shared.queries, 2]);
     runKernel(weightsKernel, { bias: plan.bias, scores, stats }, shared);
-    const y = gemm(scores, v);
+    const y = gemm(scores, v, { dtype: 'f32' });
     runKernel(scaleRowsKernel, { stats, y }, { rows: stats.size / 2, columns: y.shape.at(-1)! });
     return { y, stats };
   });
@@ -91,13 +92,13 @@ export function attentionForwardProducts({ q, k, v }: Record<'q' | 'k' | 'v', Te
 /** Gradients of q, k and v; `row` [pairs·Tq, 4] as attention.backward-rows gives it. */
 export function attentionBackwardProducts({ q, k, v, dy, row }: Record<'q' | 'k' | 'v' | 'dy' | 'row', Tensor>, plan: AttentionProducts): Record<'dq' | 'dk' | 'dv', Tensor> {
   const from = { byQuery: { q, dy, row }, byKey: { k, v } };
-  const to = { byQuery: { dq: q.shape }, byKey: { dk: k.shape, dv: v.shape } };
+  const to = { byQuery: { dq: q }, byKey: { dk: k, dv: v } };
   return inBlocks(plan, from, to, ({ q, dy, row, k, v }, shared) => {
-    const weights = gemm(k, q, { transposeB: true });
-    const gradients = gemm(v, dy, { transposeB: true });
+    const weights = gemm(k, q, { transposeB: true, dtype: 'f32' });
+    const gradients = gemm(v, dy, { transposeB: true, dtype: 'f32' });
     const turned = weights.engine.empty([shared.pairs, shared.queries, plan.keys]);
     runKernel(scoreGradientsKernel, { bias: plan.bias, row, weights, gradients, turned }, shared);
-    return { dq: gemm(turned, k), dk: gemm(gradients, q), dv: gemm(weights, dy) };
+    return { dq: gemm(turned, k, { dtype: 'f32' }), dk: gemm(gradients, q, { dtype: 'f32' }), dv: gemm(weights, dy, { dtype: 'f32' }) };
   });
 }
 
@@ -113,16 +114,19 @@ interface Sides<Query extends string, Key extends string, Value> {
   byKey: Record<Key, Value>;
 }
 
+type Result = Pick<Tensor, 'shape' | 'dtype'>;
+
 type BlockParams = Params & { pairs: number; queries: number };
 
 /**
  * Runs `work` on blocks of queries, of as many (batch, head) pairs as keep the scores within bounds, and puts its results together
- * in the shapes of `to`; those by key are summed over the blocks, in order. `work` sees and gives [pairs of the block, rows, columns].
+ * in the shapes and types of `to`; those by key are summed over the blocks, in order. `work` sees [pairs of the block, rows, columns] and
+ * gives the same in f32: an f16 result is rounded once.
  */
 function inBlocks<InQuery extends string, InKey extends string, OutQuery extends string, OutKey extends string>(
   plan: AttentionProducts,
   from: Sides<InQuery, InKey, Tensor>,
-  to: Sides<OutQuery, OutKey, Shape>,
+  to: Sides<OutQuery, OutKey, Result>,
   work: (from: Record<InQuery | InKey, Tensor>, shared: BlockParams) => Record<NoInfer<OutQuery | OutKey>, Tensor>,
 ): Record<OutQuery | OutKey, Tensor> {
   const { bias, ...params } = plan;
@@ -133,14 +137,14 @@ function inBlocks<InQuery extends string, InKey extends string, OutQuery extends
     const rows = mapValues(from.byQuery, (x) => take(x, block, [block.pairs, block.rows, x.shape.at(-1)!]));
     return work({ ...rows, ...keys }, { ...params, pairs: block.pairs, first_pair: block.firstPair, queries: block.rows, first_query: block.firstRow });
   };
-  const shapes = { ...to.byQuery, ...to.byKey } as Record<OutQuery | OutKey, Shape>;
+  const all = { ...to.byQuery, ...to.byKey } as Record<OutQuery | OutKey, Result>;
   if (pairs >= plan.pairs && queries === plan.queries) {
-    const all = { allPairs: plan.pairs, firstPair: 0, pairs: plan.pairs, firstRow: 0 };
+    const block = { allPairs: plan.pairs, firstPair: 0, pairs: plan.pairs, firstRow: 0 };
     const keys = mapValues(from.byKey, (x) => x.alias([plan.pairs, ...x.shape.slice(-2)]));
-    const results = run(keys, { ...all, allRows: queries, rows: queries });
-    return mapValues(shapes, (shape, name) => results[name].alias(shape));
+    const results = run(keys, { ...block, allRows: queries, rows: queries });
+    return mapValues(all, ({ shape, dtype }, name) => converted(results[name], dtype as FloatType).alias(shape));
   }
-  const whole = mapValues(shapes, (shape) => engine.empty(shape));
+  const whole = { ...mapValues(to.byQuery, ({ shape, dtype }) => engine.empty(shape, dtype)), ...mapValues(to.byKey, ({ shape }) => engine.empty(shape)) } as Record<OutQuery | OutKey, Tensor>;
   for (let firstPair = 0; firstPair < plan.pairs; firstPair += pairs) {
     const stretch = { allPairs: plan.pairs, firstPair, pairs: Math.min(pairs, plan.pairs - firstPair) };
     const ofKeys = { ...stretch, allRows: plan.keys, firstRow: 0, rows: plan.keys };
@@ -156,7 +160,7 @@ function inBlocks<InQuery extends string, InKey extends string, OutQuery extends
       }
     });
   }
-  return whole;
+  return mapValues(all, ({ dtype }, name) => converted(whole[name], dtype as FloatType));
 }
 
 /** A stretch of pairs, and of each of them a stretch of rows, among all. */
@@ -172,14 +176,15 @@ interface Block {
 /** The block of `x`, as `shape`: a copy, unless it is all. */
 function take(x: Tensor, block: Block, shape: Shape): Tensor {
   if (sizeOf(shape) === x.size) return x.alias(shape);
-  const part = x.engine.empty(shape);
+  const part = x.engine.empty(shape, x.dtype);
   const { inWhole, inPart, rowBytes } = placesOf(part, x, block);
   copyRows(x.engine.device, inWhole, inPart, block.pairs, rowBytes);
   return part;
 }
 
-/** Writes `part` into its block of `whole`. */
-function put(part: Tensor, whole: Tensor, block: Block): void {
+/** Writes `part` into its block of `whole`, in the type of `whole`. */
+function put(values: Tensor, whole: Tensor, block: Block): void {
+  const part = converted(values, whole.dtype as FloatType);
   const { inWhole, inPart, rowBytes } = placesOf(part, whole, block);
   copyRows(part.engine.device, inPart, inWhole, block.pairs, rowBytes);
 }

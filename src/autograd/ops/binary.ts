@@ -1,7 +1,7 @@
 import broadcastSource from '../../../kernels/binary.broadcast.wgsl';
 import sameSource from '../../../kernels/binary.same.wgsl';
-import { broadcastShapes, defineKernel, sameShape, sizeOf, stridesOf, type Shape } from '../../engine/index.ts';
-import { checkDType, defineOp, runKernel } from '../op.ts';
+import { broadcastShapes, check, defineKernel, floats, sameShape, sizeOf, stridesOf, type Shape } from '../../engine/index.ts';
+import { defineOp, floatType, runKernel } from '../op.ts';
 import { record } from '../tape.ts';
 import { Tensor } from '../tensor.ts';
 import { affine } from './affine.ts';
@@ -18,6 +18,7 @@ const sameKernel = defineKernel({
   source: sameSource,
   inputs: ['a', 'b'],
   outputs: ['y'],
+  elements: floats('a', 'b', 'y'),
   params: { count: 'u32' },
   constants: { WORKGROUP_SIZE: 64, RUN: 1, OPERATION: 0 },
   workgroups: ({ count }, { WORKGROUP_SIZE, RUN }) => Math.ceil(count! / (WORKGROUP_SIZE! * RUN!)),
@@ -29,6 +30,7 @@ const broadcastKernel = defineKernel({
   source: broadcastSource,
   inputs: ['a', 'b'],
   outputs: ['y'],
+  elements: floats('a', 'b', 'y'),
   params: {
     extents_low: 'vec4u',
     extents_high: 'vec4u',
@@ -55,14 +57,14 @@ function combine(operation: Operation, a: Tensor, b: Tensor): Tensor {
   const { engine } = a;
   const constants = { OPERATION: operations[operation] };
   if (sameShape(a.shape, b.shape)) {
-    const y = engine.empty(a.shape);
+    const y = engine.empty(a.shape, a.dtype);
     runKernel(sameKernel, { a, b, y }, { count: y.size }, constants);
     return y;
   }
   const shape = broadcastShapes(a.shape, b.shape, operation);
   const walk = mergeAxes(shape, [broadcastStrides(a.shape, shape), broadcastStrides(b.shape, shape)]);
   checkWalk(walk, operation);
-  const y = engine.empty(shape);
+  const y = engine.empty(shape, a.dtype);
   const [aStrides, bStrides] = walk.strides as [number[], number[]];
   const params = { ...axisParams('extents', walk.extents), ...axisParams('a_strides', aStrides), ...axisParams('b_strides', bStrides), count: y.size };
   runKernel(broadcastKernel, { a, b, y }, params, { ...constants, RANK: walk.extents.length });
@@ -74,17 +76,17 @@ function withNumber(operation: Operation, a: Operand, b: Operand): Tensor | null
   const isLeft = typeof a === 'number';
   const x = (isLeft ? b : a) as Tensor;
   const value = (isLeft ? a : b) as number;
-  checkDType(x, operation, isLeft ? 'b' : 'a');
+  floatType(x, operation, isLeft ? 'b' : 'a');
   if (operation === 'div' && isLeft) return null;
   const scale = operation === 'mul' ? value : operation === 'div' ? 1 / value : operation === 'sub' && isLeft ? -1 : 1;
   const shift = operation === 'add' ? value : operation === 'sub' ? (isLeft ? value : -value) : 0;
   return record(affine(x, scale, shift), operation, [x], {}, (dY) => [scale === 1 ? dY : affine(dY, scale, 0)]);
 }
 
-/** Numbers become scalars on the GPU; tensors are checked. */
+/** Numbers become scalars on the GPU, of the type of the other operand; tensors are checked. */
 function operandTensor(operand: Operand, other: Operand, operation: Operation, name: string): Tensor {
-  if (typeof operand === 'number') return (other as Tensor).engine.full([], operand);
-  checkDType(operand, operation, name);
+  if (typeof operand === 'number') return (other as Tensor).engine.full([], operand, { dtype: floatType(other as Tensor, operation, name === 'a' ? 'b' : 'a') });
+  floatType(operand, operation, name);
   return operand;
 }
 
@@ -117,6 +119,7 @@ function defineBinary(operation: Operation): (a: Operand, b: Operand) => Tensor 
     }
     const a = operandTensor(first, second, operation, 'a');
     const b = operandTensor(second, first, operation, 'b');
+    check(a.dtype === b.dtype, operation, () => `a and b must have one type, got ${a.dtype} and ${b.dtype}; convert one of them: ops.cast(b, '${a.dtype}')`);
     const y = combine(operation, a, b);
     const { keepsA, keepsB, keepsY, gradients } = rules[operation];
     // An operand is only kept for the gradient of the other one.

@@ -1,5 +1,5 @@
 import source from '../../../kernels/column-sum.wgsl';
-import { defineKernel, type SplitAxis } from '../../engine/index.ts';
+import { defineKernel, floats, type SplitAxis } from '../../engine/index.ts';
 import { runKernel } from '../op.ts';
 import { chunksOf, innermost, layouts } from '../split-axes.ts';
 import type { Tensor } from '../tensor.ts';
@@ -9,6 +9,7 @@ const columnSumKernel = defineKernel({
   source,
   inputs: ['x'],
   outputs: ['y'],
+  elements: floats('x'),
   params: { rows: 'u32', columns: 'u32', rows_per_chunk: 'u32', chunks: 'u32' },
   constants: { WORKGROUP_SIZE: 64 },
   workgroups: ({ columns, chunks }, { WORKGROUP_SIZE }) => Math.ceil((columns! * chunks!) / WORKGROUP_SIZE!),
@@ -38,7 +39,7 @@ export function rowChunks(rows: number): { rows_per_chunk: number; chunks: numbe
   return { rows_per_chunk: Math.min(rows, rowsPerChunk), chunks: Math.ceil(rows / rowsPerChunk) };
 }
 
-/** Sum of each column of `x`, seen as [rows, columns]: [columns]. No gradient: for the backward passes of other ops. */
+/** Sum of each column of `x`, seen as [rows, columns]: [columns] in f32. No gradient: for the backward passes of other ops. */
 export function columnSum(x: Tensor, rows: number, columns: number): Tensor {
   const { rows_per_chunk, chunks } = rowChunks(rows);
   const y = x.engine.empty(chunks === 1 ? [columns] : [chunks, columns]);

@@ -1,4 +1,4 @@
-import { bytesPerElement, check, normalizeAxis, sizeOf, type Shape } from '../../engine/index.ts';
+import { check, normalizeAxis, sizeOf, type Shape } from '../../engine/index.ts';
 import { checkDType, checkTensor, defineOp } from '../op.ts';
 import { record } from '../tape.ts';
 import type { Tensor } from '../tensor.ts';
@@ -14,7 +14,7 @@ export interface ConcatOptions {
 export const concat = defineOp('concat', (tensors: readonly Tensor[], { dim }: ConcatOptions): Tensor => {
   const [first] = tensors as [Tensor, ...Tensor[]];
   const { engine, rank, dtype } = first;
-  check(bytesPerElement[dtype] === 4, 'concat', () => `tensors must be f32 or u32, got ${dtype}`);
+  check(dtype !== 'u8', 'concat', () => `tensors must be f32, f16 or u32, got ${dtype}`);
   const axis = normalizeAxis(dim, rank, 'concat');
   tensors.forEach((tensor, index) => {
     checkDType(tensor, 'concat', `tensor ${index}`, dtype);

@@ -51,6 +51,7 @@ export function gatherAxes(params: Numbers, packed: boolean): SplitAxis[] {
         accumulate: first > 0 ? 1 : params.accumulate!,
         ...(packed ? {} : narrowedWeight(params, 'weight_in_stride', in_channels, count)),
       }),
+      resumes: ['y'],
     },
   ];
 }

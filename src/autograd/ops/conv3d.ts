@@ -6,8 +6,8 @@ import packWeightSource from '../../../kernels/conv3d.pack-weight.wgsl';
 import singleSource from '../../../kernels/conv3d.single.wgsl';
 import subgroupSource from '../../../kernels/conv3d.subgroup.wgsl';
 import tiledSource from '../../../kernels/conv3d.tiled.wgsl';
-import { defineKernel, sizeOf, type Device, type KernelSpec, type ParamType, type Shape } from '../../engine/index.ts';
-import { checkDType, checkTensor, defineOp, runKernel } from '../op.ts';
+import { bytesPerElement, defineKernel, floats, sizeOf, type Device, type KernelSpec, type ParamType, type Shape } from '../../engine/index.ts';
+import { checkDType, checkTensor, defineOp, floatType, runKernel } from '../op.ts';
 import { innermost } from '../split-axes.ts';
 import { record } from '../tape.ts';
 import { Tensor } from '../tensor.ts';
@@ -57,6 +57,7 @@ const tiledKernel = defineKernel({
   source: tiledSource,
   inputs: ['x', 'weight', 'bias'],
   outputs: ['y'],
+  elements: floats('x', 'y'),
   params: gatherParams,
   constants: { LANES: 32 },
   workgroups: gatherWorkgroups(channelTile, laneTile),
@@ -77,6 +78,7 @@ const singleKernel = defineKernel({
   source: singleSource,
   inputs: ['x', 'weight', 'bias'],
   outputs: ['y'],
+  elements: floats('x', 'y'),
   params: gatherParams,
   constants: { LANES: 32 },
   workgroups: gatherWorkgroups(1, laneTile),
@@ -120,6 +122,7 @@ const backwardWeightKernel = defineKernel({
   source: backwardWeightSource,
   inputs: ['x', 'dy'],
   outputs: ['d_weight'],
+  elements: floats('x', 'dy'),
   params: weightParams,
   constants: { LANES: 8 },
   workgroups: weightGradientWorkgroupsOf(channelTile, laneTile),
@@ -139,6 +142,7 @@ const backwardWeightSingleKernel = defineKernel({
   source: backwardWeightSingleSource,
   inputs: ['x', 'dy'],
   outputs: ['d_weight'],
+  elements: floats('x', 'dy'),
   params: weightParams,
   constants: { LANES: 32 },
   workgroups: weightGradientWorkgroupsOf(1, 1),
@@ -150,6 +154,7 @@ const backwardBiasKernel = defineKernel({
   source: backwardBiasSource,
   inputs: ['dy'],
   outputs: ['d_bias'],
+  elements: floats('dy'),
   params: { rows: 'u32', columns: 'u32' },
   constants: { WORKGROUP_SIZE: 64 },
   workgroups: ({ rows }) => rows!,
@@ -160,17 +165,20 @@ const backwardBiasKernel = defineKernel({
 /**
  * 3D convolution (cross-correlation, as PyTorch's) with zero padding.
  *
- * `x` [B, C_in, D, Y, X]; `weight` [C_out, C_in/groups, kD, kY, kX]; `bias` [C_out] or null. Result [B, C_out, …] with
+ * `x` [B, C_in, D, Y, X] in f32 or f16; `weight` [C_out, C_in/groups, kD, kY, kX] and `bias` [C_out] in f32, or no bias. Result in the type of `x`, [B, C_out, …] with
  * floor((extent + padding − dilation·(kernel − 1) − 1)/stride) + 1 positions an axis. Saves x and weight. Gradients: x, weight, bias.
  */
 export const conv3d = defineOp('conv3d', (x: Tensor, weight: Tensor, bias: Tensor | null, options: Conv3dOptions = {}): Tensor => {
   const { engine } = x;
-  checkDType(x, 'conv3d', 'x');
+  const dtype = floatType(x, 'conv3d', 'x');
   checkDType(weight, 'conv3d', 'weight');
   const geometry = { ...geometryOf(x.shape, weight.shape, options), plan: choosePlan(engine.device, options.plan) };
   const { batch, groups, outChannels, outExtent } = geometry;
-  if (bias) checkTensor(bias, 'conv3d', 'bias', [groups * outChannels]);
-  const y = engine.empty([batch, groups * outChannels, ...outExtent]);
+  if (bias) {
+    checkTensor(bias, 'conv3d', 'bias', [groups * outChannels]);
+    checkDType(bias, 'conv3d', 'bias');
+  }
+  const y = engine.empty([batch, groups * outChannels, ...outExtent], dtype);
   runForward(x, weight, bias, y, geometry);
   return record(y, 'conv3d', [x, weight, bias], { x, weight }, (dY, saved, [needsX, needsWeight, needsBias]) => [
     needsX ? inputGradient(dY, saved.weight, geometry) : null,
@@ -214,9 +222,9 @@ function inputGradient(dY: Tensor, weight: Tensor, geometry: Geometry): Tensor {
   const { batch, groups, inChannels, inExtent, outExtent, kernel, stride, before, dilation } = geometry;
   const { engine } = dY;
   const shape = [batch, groups * inChannels, ...inExtent];
-  const slab = Math.floor((engine.device.bindingLimit * inExtent[0]) / (4 * sizeOf(shape)));
+  const slab = Math.floor((engine.device.bindingLimit * inExtent[0]) / (bytesPerElement[dY.dtype] * sizeOf(shape)));
   if (slab >= inExtent[0] || slab === 0 || product(stride) === 1) return inputGradientByPhases(dY, weight, geometry);
-  const dX = engine.empty(shape);
+  const dX = engine.empty(shape, dY.dtype);
   for (let first = 0; first < inExtent[0]; first += slab) {
     const count = Math.min(slab, inExtent[0] - first);
     const lowest = Math.ceil((first + before[0] - (kernel[0] - 1) * dilation[0]) / stride[0]);
@@ -245,7 +253,7 @@ function inputGradientByPhases(dY: Tensor, weight: Tensor, geometry: Geometry): 
   const { engine } = dY;
   const { batch, groups, inChannels, outChannels, inExtent, outExtent, kernel } = geometry;
   const taps = product(kernel);
-  const dX = engine.empty([batch, groups * inChannels, ...inExtent]);
+  const dX = engine.empty([batch, groups * inChannels, ...inExtent], dY.dtype);
   const gather = prepareGather(weight, { groups, inChannels: outChannels, outChannels: inChannels, taps, inStride: inChannels * taps, outStride: taps, plan: geometry.plan });
   const bias = engine.zeros([1]);
   const [depthPhases, rowPhases, columnPhases] = ([0, 1, 2] as const).map((axis) => phasesOf(axis, geometry)) as [Phase[], Phase[], Phase[]];

@@ -1,11 +1,11 @@
-import { sizeOf, type Shape } from '../../engine/index.ts';
+import { bytesPerElement, sizeOf, type Shape } from '../../engine/index.ts';
 import { copyRows } from '../block-copy.ts';
 import type { Tensor } from '../tensor.ts';
 
-/** Copies `extent` positions along `axis`, from position `xFirst` of `x` to position `yFirst` of `y`; other axes agree. */
+/** Copies `extent` positions along `axis`, from position `xFirst` of `x` to position `yFirst` of `y`; types and other axes agree. */
 export function copyAlongAxis(x: Tensor, y: Tensor, axis: number, extent: number, xFirst: number, yFirst: number): void {
   const rows = sizeOf(x.shape.slice(0, axis));
-  const inner = 4 * sizeOf(x.shape.slice(axis + 1));
+  const inner = bytesPerElement[x.dtype] * sizeOf(x.shape.slice(axis + 1));
   copyRows(
     x.engine.device,
     { buffer: x.view.buffer, offset: xFirst * inner, stride: x.shape[axis]! * inner },

@@ -1,7 +1,7 @@
 import backwardSource from '../../../kernels/gelu.backward.wgsl';
 import forwardSource from '../../../kernels/gelu.forward.wgsl';
-import { defineKernel } from '../../engine/index.ts';
-import { checkDType, defineOp, runKernel } from '../op.ts';
+import { defineKernel, floats } from '../../engine/index.ts';
+import { defineOp, floatType, runKernel } from '../op.ts';
 import { record } from '../tape.ts';
 import type { Tensor } from '../tensor.ts';
 
@@ -10,6 +10,7 @@ const forwardKernel = defineKernel({
   source: forwardSource,
   inputs: ['x'],
   outputs: ['y'],
+  elements: floats('x', 'y'),
   params: { count: 'u32' },
   constants: { WORKGROUP_SIZE: 64, RUN: 1 },
   workgroups: ({ count }, { WORKGROUP_SIZE, RUN }) => Math.ceil(count! / (WORKGROUP_SIZE! * RUN!)),
@@ -21,6 +22,7 @@ const backwardKernel = defineKernel({
   source: backwardSource,
   inputs: ['x', 'dy'],
   outputs: ['dx'],
+  elements: floats('x', 'dy', 'dx'),
   params: { count: 'u32' },
   constants: { WORKGROUP_SIZE: 64, RUN: 1 },
   workgroups: ({ count }, { WORKGROUP_SIZE, RUN }) => Math.ceil(count! / (WORKGROUP_SIZE! * RUN!)),
@@ -29,11 +31,10 @@ const backwardKernel = defineKernel({
 
 /** Exact GELU x·Φ(x) (Hendrycks & Gimpel 2016), by the error function; right in relative terms in the negative tail too. Saves x. */
 export const gelu = defineOp('gelu', (x: Tensor): Tensor => {
-  checkDType(x, 'gelu', 'x');
-  const y = x.engine.empty(x.shape);
+  const y = x.engine.empty(x.shape, floatType(x, 'gelu', 'x'));
   runKernel(forwardKernel, { x, y }, { count: x.size });
   return record(y, 'gelu', [x], { x }, (dY, saved) => {
-    const dX = dY.engine.empty(dY.shape);
+    const dX = dY.engine.empty(dY.shape, dY.dtype);
     runKernel(backwardKernel, { x: saved.x, dy: dY, dx: dX }, { count: dY.size });
     return [dX];
   });

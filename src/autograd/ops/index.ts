@@ -1,3 +1,4 @@
+export { cast } from './cast.ts';
 export { avgPool3d, type AvgPool3dOptions } from './avg-pool3d.ts';
 export { layerNorm, type LayerNormOptions } from './layer-norm.ts';
 export { embedding } from './embedding.ts';

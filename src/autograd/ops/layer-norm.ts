@@ -6,8 +6,8 @@ import backwardInputSource from '../../../kernels/layer-norm.backward-input.wgsl
 import forwardRowsSource from '../../../kernels/layer-norm.forward-rows.wgsl';
 import forwardVectorsSource from '../../../kernels/layer-norm.forward-vectors.wgsl';
 import forwardSource from '../../../kernels/layer-norm.forward.wgsl';
-import { defineKernel, type Device, type Kernel } from '../../engine/index.ts';
-import { checkDType, checkTensor, defineOp, runKernel } from '../op.ts';
+import { defineKernel, floats, type Device, type Kernel } from '../../engine/index.ts';
+import { checkDType, checkTensor, defineOp, floatType, runKernel } from '../op.ts';
 import { record } from '../tape.ts';
 import type { Tensor } from '../tensor.ts';
 import { chunkedAxes, columnSum, rowChunks } from './column-sum.ts';
@@ -25,6 +25,7 @@ const forwardKernel = defineKernel({
   source: forwardSource,
   inputs: ['x', 'weight', 'bias'],
   outputs: ['y', 'mean', 'rstd'],
+  elements: floats('x', 'y'),
   params: { rows: 'u32', columns: 'u32', epsilon: 'f32' },
   constants: { WORKGROUP_SIZE: 64 },
   workgroups: ({ rows }) => rows!,
@@ -36,6 +37,7 @@ const backwardInputKernel = defineKernel({
   source: backwardInputSource,
   inputs: ['x', 'weight', 'mean', 'rstd', 'dy'],
   outputs: ['dx'],
+  elements: floats('x', 'dy', 'dx'),
   params: { rows: 'u32', columns: 'u32' },
   constants: { WORKGROUP_SIZE: 64 },
   workgroups: ({ rows }) => rows!,
@@ -57,6 +59,7 @@ const backwardAffineKernel = defineKernel({
   source: backwardAffineSource,
   inputs: ['x', 'mean', 'rstd', 'dy'],
   outputs: ['d_weight', 'd_bias'],
+  elements: floats('x', 'dy'),
   params: { rows: 'u32', columns: 'u32', rows_per_chunk: 'u32', chunks: 'u32' },
   constants: { WORKGROUP_SIZE: 64 },
   workgroups: ({ columns, chunks }, { WORKGROUP_SIZE }) => Math.ceil((columns! * chunks!) / WORKGROUP_SIZE!),
@@ -84,18 +87,21 @@ function choosePlan({ isSoftware }: Device, columns: number, wanted: LayerNormPl
 /**
  * Layer normalisation over the last axis (Ba et al. 2016): y = (x − mean)·rstd·weight + bias.
  *
- * `x` [..., C]; `weight`, `bias` [C] or null (1 and 0). Saves x, mean and rstd. Gradients: x, weight, bias.
+ * `x` [..., C] in f32 or f16; `weight`, `bias` [C] in f32 or null (1 and 0); result in the type of `x`. Saves x, mean and rstd (f32). Gradients: x, weight, bias.
  */
 export const layerNorm = defineOp('layerNorm', (x: Tensor, weight: Tensor | null, bias: Tensor | null, { eps = 1e-5, plan }: LayerNormOptions = {}): Tensor => {
   const { engine } = x;
-  checkDType(x, 'layerNorm', 'x');
+  const dtype = floatType(x, 'layerNorm', 'x');
   const columns = x.shape.at(-1) ?? 1;
   const kernels = planKernels[choosePlan(engine.device, columns, plan)];
-  if (weight) checkTensor(weight, 'layerNorm', 'weight', [columns]);
-  if (bias) checkTensor(bias, 'layerNorm', 'bias', [columns]);
+  for (const [name, tensor] of Object.entries({ weight, bias })) {
+    if (!tensor) continue;
+    checkTensor(tensor, 'layerNorm', name, [columns]);
+    checkDType(tensor, 'layerNorm', name);
+  }
   const rows = x.size / columns;
   const scale = weight ?? engine.full([columns], 1);
-  const y = engine.empty(x.shape);
+  const y = engine.empty(x.shape, dtype);
   const mean = engine.empty([rows]);
   const rstd = engine.empty([rows]);
   runKernel(kernels.forward, { x, weight: scale, bias: bias ?? engine.zeros([columns]), y, mean, rstd }, { rows, columns, epsilon: eps });
@@ -104,7 +110,7 @@ export const layerNorm = defineOp('layerNorm', (x: Tensor, weight: Tensor | null
     let dWeight: Tensor | null = null;
     let dBias: Tensor | null = null;
     if (needsX) {
-      dX = engine.empty(saved.x.shape);
+      dX = engine.empty(saved.x.shape, dtype);
       runKernel(kernels.backwardInput, { x: saved.x, weight: saved.scale, mean: saved.mean, rstd: saved.rstd, dy: dY, dx: dX }, { rows, columns });
     }
     if (needsWeight || needsBias) {

@@ -1,6 +1,6 @@
 import { check, formatShape } from '../../engine/index.ts';
 import { isGradEnabled } from '../grad-mode.ts';
-import { checkTensor, defineOp } from '../op.ts';
+import { checkDType, checkTensor, defineOp } from '../op.ts';
 import { record } from '../tape.ts';
 import type { Tensor } from '../tensor.ts';
 import { columnSum } from './column-sum.ts';
@@ -20,7 +20,7 @@ export interface LinearOptions {
 /**
  * Affine map of the last axis, in PyTorch's layout: y = activation(x·weightᵀ + bias).
  *
- * `x` [..., In], `weight` [Out, In], `bias` [Out] or null; result [..., Out]. Saves x and weight where the other's gradient is
+ * `x` [..., In] in f32 or f16, `weight` [Out, In], `bias` [Out] in f32 or null; result [..., Out] in the type of `x`. Saves x and weight where the other's gradient is
  * needed, and before an activation its argument; without a tape `gemm` applies the activation.
  * Gradients: x, weight, bias. Throws where shapes do not fit.
  */
@@ -41,7 +41,7 @@ function affine(x: Tensor, weight: Tensor, bias: Tensor | null, plan?: GemmPlan)
     const dRows = asRows(dY);
     return [
       needsX ? gemm(dRows, saved.weight!, { plan }).alias(x.shape) : null,
-      needsWeight ? gemm(dRows, asRows(saved.x!), { transposeA: true, plan }) : null,
+      needsWeight ? gemm(dRows, asRows(saved.x!), { transposeA: true, dtype: 'f32', plan }) : null,
       needsBias ? columnSum(dRows, dRows.shape[0]!, dRows.shape[1]!) : null,
     ];
   });
@@ -59,6 +59,7 @@ function asRows(x: Tensor): Tensor {
 function checkShapes(x: Tensor, weight: Tensor, bias: Tensor | null): void {
   check(x.rank >= 1, 'linear', () => `x takes at least one axis, got ${formatShape(x.shape)}`);
   checkTensor(weight, 'linear', 'weight', [null, x.shape.at(-1)!]);
+  checkDType(weight, 'linear', 'weight');
   if (bias) checkTensor(bias, 'linear', 'bias', [weight.shape[0]!]);
 }
 

@@ -4,11 +4,12 @@ import sumSplitsSource from '../../../kernels/matmul.sum-splits.wgsl';
 import tiledSource from '../../../kernels/matmul.tiled.wgsl';
 import transposeSource from '../../../kernels/matmul.transpose.wgsl';
 import vec4Source from '../../../kernels/matmul.vec4.wgsl';
-import { check, defineKernel, formatShape, sameShape, sizeOf, type Device, type Kernel, type KernelSpec, type Params, type Shape, type SplitAxis } from '../../engine/index.ts';
-import { checkDType, checkTensor, defineOp, runKernel } from '../op.ts';
+import { check, defineKernel, floats, formatShape, sameShape, sizeOf, type Device, type FloatType, type Kernel, type KernelSpec, type Params, type Shape, type SplitAxis } from '../../engine/index.ts';
+import { checkDType, checkTensor, defineOp, floatType, runKernel } from '../op.ts';
 import { narrowedStrides } from '../split-axes.ts';
 import { record } from '../tape.ts';
-import type { Tensor } from '../tensor.ts';
+import { Tensor } from '../tensor.ts';
+import { converted } from './cast.ts';
 import { columnSum } from './column-sum.ts';
 
 export interface MatmulOptions {
@@ -30,6 +31,8 @@ export interface GemmOptions extends MatmulOptions {
   activation?: GemmActivation;
   /** Slope of leakyRelu below zero. */
   slope?: number;
+  /** Type of the result. Default: that of `a`. */
+  dtype?: FloatType;
   /** Overrides the adapter's plan (for tests and benches). `subgroup` and `vec4` still fall back to `rows` where they cannot run. */
   plan?: GemmPlan;
 }
@@ -92,6 +95,7 @@ const cpuKernels: Record<CpuPlan, Kernel> = {
     source: rowsSource,
     inputs: ['a', 'b', 'bias'],
     outputs: ['y'],
+    elements: floats('a', 'b', 'y'),
     params: { ...cpuParams, a_row: 'u32', a_k: 'u32', has_bias: 'u32' },
     constants: { LANES: 32 },
     workgroups: cpuWorkgroups('rows'),
@@ -102,6 +106,7 @@ const cpuKernels: Record<CpuPlan, Kernel> = {
     source: subgroupSource,
     inputs: ['a', 'b', 'bias'],
     outputs: ['y'],
+    elements: floats('a', 'b', 'y'),
     params: { ...cpuParams, has_bias: 'u32' },
     constants: { LANES: 8 },
     workgroups: cpuWorkgroups('subgroup'),
@@ -113,6 +118,7 @@ const cpuKernels: Record<CpuPlan, Kernel> = {
     source: vec4Source,
     inputs: ['a', 'b', 'bias'],
     outputs: ['y'],
+    elements: floats('a', 'b', 'y'),
     params: { ...cpuParams, has_bias: 'u32' },
     constants: { LANES: 8 },
     workgroups: cpuWorkgroups('vec4'),
@@ -127,6 +133,7 @@ const tiledKernel = defineKernel({
   source: tiledSource,
   inputs: ['a', 'b', 'bias'],
   outputs: ['y'],
+  elements: floats('a', 'b', 'y'),
   params: {
     m: 'u32', n: 'u32', k: 'u32', batch: 'u32', splits: 'u32', k_per_split: 'u32',
     a_batch: 'u32', b_batch: 'u32', a_row: 'u32', a_k: 'u32', b_k: 'u32', b_column: 'u32', has_bias: 'u32', slope: 'f32',
@@ -141,6 +148,7 @@ const sumSplitsKernel = defineKernel({
   source: sumSplitsSource,
   inputs: ['parts', 'bias'],
   outputs: ['y'],
+  elements: floats('y'),
   params: { splits: 'u32', count: 'u32', n: 'u32', has_bias: 'u32', slope: 'f32' },
   constants: { WORKGROUP_SIZE: 64, ACTIVATION: 0 },
   workgroups: ({ count }, { WORKGROUP_SIZE }) => Math.ceil(count! / WORKGROUP_SIZE!),
@@ -157,6 +165,7 @@ const transposeKernel = defineKernel({
   source: transposeSource,
   inputs: ['x'],
   outputs: ['y'],
+  elements: floats('x', 'y'),
   params: { batch: 'u32', rows: 'u32', columns: 'u32' },
   constants: { WORKGROUP_SIZE: 64 },
   workgroups: ({ batch, rows, columns }, { WORKGROUP_SIZE }) => Math.ceil(rows! / WORKGROUP_SIZE!) * Math.ceil(columns! / columnsPerTranspose) * batch!,
@@ -171,31 +180,38 @@ const transposeKernel = defineKernel({
  * Matrix product over the last two axes: y = op(a) op(b).
  *
  * `a` [..., M, K], `b` [..., K, N] with the same leading axes, or [K, N], which every matrix of `a` then shares; with
- * `transposeA` / `transposeB` the operand's last two axes are given the other way round. Result [..., M, N]. Saves a and b where
- * the other's gradient is needed. Gradients: a, b (a shared b's is summed over the matrices).
+ * `transposeA` / `transposeB` the operand's last two axes are given the other way round. Result [..., M, N], in the type of a. Saves a
+ * and b where the other's gradient is needed. Gradients: a, b (a shared b's is summed over the matrices).
  * Throws where extents do not meet or a rank is below 2.
  */
 export const matmul = defineOp('matmul', (a: Tensor, b: Tensor, { transposeA = false, transposeB = false, plan }: MatmulOptions & { plan?: GemmPlan } = {}): Tensor => {
   check(b.rank === 2 || b.rank === a.rank, 'matmul', () => `b must have the leading axes of a ${formatShape(a.shape)} or none, got ${formatShape(b.shape)}`);
   const y = gemm(a, b, { transposeA, transposeB, plan });
   return record(y, 'matmul', [a, b], { a: b.requiresGrad ? a : null, b: a.requiresGrad ? b : null }, (dY, saved, [needsA, needsB]) => [
-    needsA ? gradientOfA(saved.b!, dY, a.shape, transposeA, transposeB, plan) : null,
-    needsB ? gradientOfB(saved.a!, dY, b.shape, transposeA, transposeB, plan) : null,
+    needsA ? gradientOfA(saved.b!, dY, a, transposeA, transposeB, plan) : null,
+    needsB ? gradientOfB(saved.a!, dY, b, transposeA, transposeB, plan) : null,
   ]);
 });
 
-function gradientOfA(b: Tensor, dY: Tensor, shape: Shape, transposeA: boolean, transposeB: boolean, plan?: GemmPlan): Tensor {
-  const dA = transposeA ? gemm(b, dY, { transposeA: transposeB, transposeB: true, plan }) : gemm(dY, b, { transposeB: !transposeB, plan });
-  return dA.alias(shape);
+function gradientOfA(b: Tensor, dY: Tensor, like: TensorType, transposeA: boolean, transposeB: boolean, plan?: GemmPlan): Tensor {
+  const dtype = like.dtype as FloatType;
+  const dA = transposeA ? gemm(b, dY, { transposeA: transposeB, transposeB: true, dtype, plan }) : gemm(dY, b, { transposeB: !transposeB, dtype, plan });
+  return dA.alias(like.shape);
 }
 
-function gradientOfB(a: Tensor, dY: Tensor, shape: Shape, transposeA: boolean, transposeB: boolean, plan?: GemmPlan): Tensor {
+/** Where the sum over the matrices takes a second pass, what it adds up is f32. */
+function gradientOfB(a: Tensor, dY: Tensor, like: TensorType, transposeA: boolean, transposeB: boolean, plan?: GemmPlan): Tensor {
+  const { shape } = like;
+  const own = like.dtype as FloatType;
   const shared = shape.length === 2;
   // The sum over the matrices is a longer k: rows of all matrices together.
   const [left, right] = shared && !transposeA ? [stackRows(a), stackRows(dY)] : [a, dY];
-  const dB = transposeB ? gemm(right, left, { transposeA: true, transposeB: transposeA, plan }) : gemm(left, right, { transposeA: !transposeA, plan });
-  return shared && dB.rank > 2 ? columnSum(dB, dB.size / sizeOf(shape), sizeOf(shape)).alias(shape) : dB.alias(shape);
+  const dtype = shared && left.rank > 2 ? 'f32' : own;
+  const dB = transposeB ? gemm(right, left, { transposeA: true, transposeB: transposeA, dtype, plan }) : gemm(left, right, { transposeA: !transposeA, dtype, plan });
+  return shared && dB.rank > 2 ? converted(columnSum(dB, dB.size / sizeOf(shape), sizeOf(shape)), own).alias(shape) : dB.alias(shape);
 }
+
+type TensorType = Pick<Tensor, 'shape' | 'dtype'>;
 
 function stackRows(x: Tensor): Tensor {
   const columns = x.shape.at(-1)!;
@@ -214,18 +230,22 @@ interface Problem {
 
 /**
  * y = activation(op(a) op(b) + bias) without a tape: the product under every op and its backward pass. Shapes as `matmul`; here
- * either operand may be a single matrix that the other's matrices share. What it allocates besides y belongs to the caller's op.
+ * either operand may be a single matrix that the other's matrices share. Operands and result are f32 or f16 each; sums, and what splits
+ * of k leave to be added up, are f32. What it allocates besides y belongs to the caller's op.
  */
 export function gemm(a: Tensor, b: Tensor, options: GemmOptions = {}): Tensor {
   const { engine } = a;
   const op = engine.device.currentOp;
   const { transposeA = false, transposeB = false, bias = null } = options;
-  checkDType(a, op, 'a');
-  checkDType(b, op, 'b');
+  const { dtype = floatType(a, op, 'a') } = options;
+  floatType(b, op, 'b');
   const { problem, shape } = describe(a, b, transposeA, transposeB, op);
-  if (bias) checkTensor(bias, op, 'bias', [problem.n]);
+  if (bias) {
+    checkTensor(bias, op, 'bias', [problem.n]);
+    checkDType(bias, op, 'bias');
+  }
   const plan = choosePlan(engine.device, problem, options.plan);
-  const y = engine.empty(shape);
+  const y = engine.empty(shape, dtype);
   if (plan === 'tiled') runTiled(a, b, y, problem, options);
   else runOnCpu(plan, a, b, y, problem, options);
   return y;
@@ -343,7 +363,7 @@ function runSplit(
   const ACTIVATION = activationNumber[activation];
   // CPU plans leave an activation to the second pass: there a pass costs nothing beside the product, compiling it in costs seconds.
   const fuses = kernel === tiledKernel;
-  const noBias = oversized ? engine.zeros([4]) : operands.b; // a kernel may bind it as one vec4
+  const noBias = oversized ? engine.zeros([4]) : asF32(operands.b); // a kernel may bind it as one vec4
   if (splits === 1 && ((fuses && !oversized) || activation === 'none')) {
     const epilogue: Params = fuses ? { has_bias: bias ? 1 : 0, slope } : { has_bias: bias ? 1 : 0 };
     runKernel(kernel, { ...operands, bias: bias ?? noBias, y }, { ...sizes, ...epilogue }, fuses ? { ...constants, ACTIVATION } : constants);
@@ -355,12 +375,17 @@ function runSplit(
   parts.dispose();
 }
 
+/** Some memory as f32 for a binding that is not read: that of `x`, whatever it holds. */
+function asF32(x: Tensor): Tensor {
+  return x.dtype === 'f32' ? x : new Tensor(x.engine, [Math.max(1, Math.floor(x.size / 2))], 'f32', x);
+}
+
 /** x [..., R, C] with its last two axes exchanged. No gradient. */
 export function transposed(x: Tensor): Tensor {
   const [rows, columns] = [x.shape.at(-2)!, x.shape.at(-1)!];
   const axes = x.shape.slice(0, -2);
   if (rows === 1 || columns === 1) return x.alias([...axes, columns, rows]);
-  const y = x.engine.empty([...axes, columns, rows]);
+  const y = x.engine.empty([...axes, columns, rows], x.dtype);
   runKernel(transposeKernel, { x, y }, { batch: sizeOf(axes), rows, columns });
   return y;
 }

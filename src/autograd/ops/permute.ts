@@ -1,5 +1,5 @@
 import { broadcastShapes, check, formatShape, normalizeAxis, sameShape, sizeOf, stridesOf, type Shape } from '../../engine/index.ts';
-import { checkDType, defineOp } from '../op.ts';
+import { defineOp, floatType } from '../op.ts';
 import { record } from '../tape.ts';
 import type { Tensor } from '../tensor.ts';
 import { sumToShape } from './reduce.ts';
@@ -24,7 +24,7 @@ export const transpose = defineOp('transpose', (x: Tensor, a: number, b: number)
 
 /** `x` repeated along axes of extent 1 (and along new leading axes) to `shape`. Gradient: sums over them. Saves nothing. */
 export const expand = defineOp('expand', (x: Tensor, shape: Shape): Tensor => {
-  checkDType(x, 'expand', 'x');
+  floatType(x, 'expand', 'x');
   check(sameShape(broadcastShapes(x.shape, shape, 'expand'), shape), 'expand', () => `${formatShape(x.shape)} cannot be expanded to ${formatShape(shape)}`);
   const lead = shape.length - x.rank;
   const own = stridesOf(x.shape);

@@ -1,6 +1,6 @@
 import lastSource from '../../../kernels/reduce.last.wgsl';
 import middleSource from '../../../kernels/reduce.middle.wgsl';
-import { check, defineKernel, formatShape, normalizeAxis, sizeOf, stridesOf, type Shape, type SplitAxis } from '../../engine/index.ts';
+import { check, defineKernel, floats, formatShape, normalizeAxis, sizeOf, stridesOf, type FloatType, type Shape, type SplitAxis } from '../../engine/index.ts';
 import { checkDType, defineOp, runKernel } from '../op.ts';
 import { chunksOf, innermost } from '../split-axes.ts';
 import { record } from '../tape.ts';
@@ -25,6 +25,7 @@ const lastKernel = defineKernel({
   source: lastSource,
   inputs: ['x'],
   outputs: ['y'],
+  elements: floats('x', 'y'),
   params: { rows: 'u32', columns: 'u32', per_chunk: 'u32', chunks: 'u32', scale: 'f32' },
   constants: { WORKGROUP_SIZE: 64 },
   workgroups: ({ rows, chunks }) => rows! * chunks!,
@@ -37,6 +38,7 @@ const middleKernel = defineKernel({
   source: middleSource,
   inputs: ['x'],
   outputs: ['y'],
+  elements: floats('x', 'y'),
   params: { outer: 'u32', extent: 'u32', inner: 'u32', per_chunk: 'u32', chunks: 'u32', scale: 'f32' },
   constants: { WORKGROUP_SIZE: 64 },
   workgroups: ({ outer, chunks, inner }, { WORKGROUP_SIZE }) => Math.ceil((outer! * chunks! * inner!) / WORKGROUP_SIZE!),
@@ -54,22 +56,22 @@ const perWorkgroup = 4096;
 /** Up to it a row is left to one invocation: too short to share among a workgroup, whose barriers are costly on a CPU. */
 const shortRow = { hardware: 31, software: 4096 };
 
-/** scale·Σ over the axis in the middle of `x` seen as [outer, extent, inner]: [outer, inner] flat. No gradient. */
-function sumMiddle(x: Tensor, outer: number, extent: number, inner: number, scale: number): Tensor {
+/** scale·Σ over the axis in the middle of `x` seen as [outer, extent, inner]: [outer, inner] flat. Partial sums are f32. No gradient. */
+function sumMiddle(x: Tensor, outer: number, extent: number, inner: number, scale: number, dtype: FloatType): Tensor {
   const byWorkgroup = inner === 1 && extent > (x.engine.device.isSoftware ? shortRow.software : shortRow.hardware);
   const per_chunk = Math.min(byWorkgroup ? perWorkgroup : perInvocation, Math.floor(x.engine.device.bindingLimit / 4));
   const chunks = Math.ceil(extent / per_chunk);
-  const y = x.engine.empty([outer * chunks * inner]);
+  const y = x.engine.empty([outer * chunks * inner], chunks === 1 ? dtype : 'f32');
   const factor = chunks === 1 ? scale : 1;
   if (byWorkgroup) runKernel(lastKernel, { x, y }, { rows: outer, columns: extent, per_chunk, chunks, scale: factor });
   else runKernel(middleKernel, { x, y }, { outer, extent, inner, per_chunk, chunks, scale: factor });
   if (chunks === 1) return y;
-  const sum = sumMiddle(y, outer, chunks, inner, scale);
+  const sum = sumMiddle(y, outer, chunks, inner, scale, dtype);
   y.dispose();
   return sum;
 }
 
-/** scale·Σ of `x` over `axes` (0..rank-1), as a tensor of `shape`. Deterministic: fixed order. No gradient. */
+/** scale·Σ of `x` over `axes` (0..rank-1), as a tensor of `shape` in the type of `x`. Deterministic: fixed order. No gradient. */
 export function sumAxes(x: Tensor, axes: ReadonlySet<number>, shape: Shape, scale = 1): Tensor {
   let extents = [...x.shape];
   const reduced = extents.map((extent, axis) => axes.has(axis) && extent > 1);
@@ -80,7 +82,7 @@ export function sumAxes(x: Tensor, axes: ReadonlySet<number>, shape: Shape, scal
     if (!reduced[end - 1]) continue;
     let start = end - 1;
     while (start > 0 && (reduced[start - 1] || extents[start - 1] === 1)) start--;
-    const sum = sumMiddle(current, sizeOf(extents.slice(0, start)), sizeOf(extents.slice(start, end)), sizeOf(extents.slice(end)), factor);
+    const sum = sumMiddle(current, sizeOf(extents.slice(0, start)), sizeOf(extents.slice(start, end)), sizeOf(extents.slice(end)), factor, x.dtype as FloatType);
     if (current !== x) current.dispose();
     current = sum;
     factor = 1;

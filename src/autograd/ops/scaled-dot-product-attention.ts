@@ -4,8 +4,8 @@ import backwardQuerySource from '../../../kernels/attention.backward-query.wgsl'
 import backwardRowsSource from '../../../kernels/attention.backward-rows.wgsl';
 import fitRowsSource from '../../../kernels/attention.fit-rows.wgsl';
 import forwardSource from '../../../kernels/attention.forward.wgsl';
-import { check, defineKernel, formatShape, sizeOf, type Kernel, type KernelSpec } from '../../engine/index.ts';
-import { checkDType, checkTensor, defineOp, runKernel } from '../op.ts';
+import { check, defineKernel, floats, formatShape, sizeOf, type Kernel, type KernelSpec } from '../../engine/index.ts';
+import { checkDType, checkTensor, defineOp, floatType, runKernel } from '../op.ts';
 import { record } from '../tape.ts';
 import type { Tensor } from '../tensor.ts';
 import { attentionAxes, biasGradientAxes } from './attention-axes.ts';
@@ -56,6 +56,9 @@ interface HeadKernels {
   backwardKeyValue: Kernel;
 }
 
+/** Bindings that stay f32. */
+const notActivations: ReadonlySet<string> = new Set(['bias', 'row', 'stats']);
+
 const headKernels: HeadKernels[] = [16, 24, 32, 64, maxHeadDim].map((headDim) => {
   const kernel = (name: string, source: string, inputs: string[], outputs: string[], rows: 'queries' | 'keys', split: KernelSpec['split']): Kernel =>
     defineKernel({
@@ -63,6 +66,7 @@ const headKernels: HeadKernels[] = [16, 24, 32, 64, maxHeadDim].map((headDim) =>
       source: source.replace('HEAD_VECS_VALUE;', `${headDim / 4}u;`),
       inputs,
       outputs,
+      elements: floats(...[...inputs, ...outputs].filter((name) => !notActivations.has(name))),
       params,
       constants,
       workgroups: workgroupsFor(rows),
@@ -90,6 +94,7 @@ const backwardRowsKernel = defineKernel({
   source: backwardRowsSource,
   inputs: ['y', 'dy', 'stats'],
   outputs: ['row'],
+  elements: floats('y', 'dy'),
   params: { rows: 'u32', vecs: 'u32' },
   constants: { WORKGROUP_SIZE: 64 },
   workgroups: ({ rows }, { WORKGROUP_SIZE }) => Math.ceil(rows! / WORKGROUP_SIZE!),
@@ -101,6 +106,7 @@ const backwardBiasKernel = defineKernel({
   source: backwardBiasSource,
   inputs: ['q', 'k', 'v', 'bias', 'dy', 'row'],
   outputs: ['d_bias'],
+  elements: floats('q', 'k', 'v', 'dy'),
   params: { bias_shape: 'vec4u', batches: 'u32', heads: 'u32', queries: 'u32', keys: 'u32', vecs: 'u32', causal: 'u32', diagonal: 'i32', scale: 'f32' },
   constants: { WORKGROUP_SIZE: 64 },
   workgroups: ({ bias_shape }, { WORKGROUP_SIZE }) => Math.ceil(sizeOf(bias_shape as unknown as Four) / WORKGROUP_SIZE!),
@@ -112,6 +118,7 @@ const fitRowsKernel = defineKernel({
   source: fitRowsSource,
   inputs: ['x'],
   outputs: ['y'],
+  elements: floats('x', 'y'),
   params: { rows: 'u32', from_columns: 'u32', columns: 'u32' },
   constants: { WORKGROUP_SIZE: 64 },
   workgroups: ({ rows, columns }, { WORKGROUP_SIZE }) => Math.ceil((rows! * columns!) / WORKGROUP_SIZE!),
@@ -122,7 +129,8 @@ const fitRowsKernel = defineKernel({
  * softmax(scale·q·kᵀ + bias)·v for each batch and head, without ever storing Tq × Tk scores: online softmax (Dao et al. 2022), or
  * on CPU adapters the scores of at most 128 queries at a time, within 16 MiB.
  *
- * `q` [B, H, Tq, D]; `k`, `v` [B, H, Tk, D], D ≤ 128; `bias` broadcasts to [B, H, Tq, Tk]. Result [B, H, Tq, D]. `causal`: query i
+ * `q` [B, H, Tq, D]; `k`, `v` [B, H, Tk, D], D ≤ 128, all f32 or all f16; `bias`, f32, broadcasts to [B, H, Tq, Tk]. Result [B, H, Tq,
+ * D] in the type of q; scores, weights and sums are f32 either way, and so is what is saved for each query. `causal`: query i
  * sees keys 0..i. A row masked everywhere gives the mean of the values it would see, never NaN. Saves q, k, v, y and two numbers a
  * query. Gradients: q, k, v and bias (summed over its broadcast axes).
  */
@@ -152,9 +160,10 @@ export const scaledDotProductAttention = defineOp('scaledDotProductAttention', (
   const byKey = { PACKED: Number(d.keys <= packedRows), UNROLLED };
   const boundBias = bias ?? engine.zeros([1]);
   const rows = shared.pairs * d.queries;
-  const suitsProducts = isSoftware && Math.min(d.queries, d.keys) >= leastForProducts;
+  // In f16 the compiler of lavapipe takes 20 s for the registers' kernels.
+  const suitsProducts = isSoftware && (q.dtype === 'f16' || Math.min(d.queries, d.keys) >= leastForProducts);
   const plan = (options.plan ?? (suitsProducts ? 'products' : 'registers')) === 'products' && fitsProducts(fitted, boundBias, d) ? 'products' : 'registers';
-  const { y, stats } = plan === 'products' ? attentionForwardProducts(fitted, { ...common, bias: boundBias }) : { y: engine.empty(fitted.q.shape), stats: engine.empty([rows, 2]) };
+  const { y, stats } = plan === 'products' ? attentionForwardProducts(fitted, { ...common, bias: boundBias }) : { y: engine.empty(fitted.q.shape, q.dtype), stats: engine.empty([rows, 2]) };
   if (plan === 'registers') runKernel(kernels.forward, { ...fitted, bias: boundBias, y, stats }, shared, byQuery);
   return record(fitRows(y, d.headDim), 'scaledDotProductAttention', [q, k, v, bias], { ...fitted, bias: boundBias, y, stats }, (dY, saved, [needsQ, needsK, needsV, needsBias]) => {
     const dy = fitRows(dY, 4 * vecs);
@@ -169,13 +178,13 @@ export const scaledDotProductAttention = defineOp('scaledDotProductAttention', (
       const { dq, dk, dv } = attentionBackwardProducts(operands, { ...common, bias: saved.bias });
       [dQ, dK, dV] = [dq, dk, dv].map((gradient) => fitRows(gradient, d.headDim)) as [Tensor, Tensor, Tensor];
     } else if (needsQ) {
-      const dq = engine.empty(saved.q.shape);
+      const dq = engine.empty(saved.q.shape, q.dtype);
       runKernel(kernels.backwardQuery, { ...operands, dq }, shared, byQuery);
       dQ = fitRows(dq, d.headDim);
     }
     if (plan === 'registers' && (needsK || needsV)) {
-      const dk = engine.empty(saved.k.shape);
-      const dv = engine.empty(saved.v.shape);
+      const dk = engine.empty(saved.k.shape, k.dtype);
+      const dv = engine.empty(saved.v.shape, v.dtype);
       runKernel(kernels.backwardKeyValue, { ...operands, dk, dv }, shared, byKey);
       dK = fitRows(dk, d.headDim);
       dV = fitRows(dv, d.headDim);
@@ -191,7 +200,8 @@ export const scaledDotProductAttention = defineOp('scaledDotProductAttention', (
 
 function dimensionsOf(q: Tensor, k: Tensor, v: Tensor): AttentionDimensions {
   const op = 'scaledDotProductAttention';
-  for (const [name, tensor] of Object.entries({ q, k, v })) checkDType(tensor, op, name);
+  floatType(q, op, 'q');
+  for (const [name, tensor] of Object.entries({ k, v })) check(tensor.dtype === q.dtype, op, () => `${name} must be ${q.dtype} as q is, got ${tensor.dtype}; convert it first: ops.cast(${name}, '${q.dtype}')`);
   checkTensor(q, op, 'q', [null, null, null, null]);
   const [batches, heads, queries, headDim] = q.shape as unknown as Four;
   check(headDim <= maxHeadDim, op, () => `the head dimension must be at most ${maxHeadDim}, got ${headDim}; use more heads`);
@@ -220,7 +230,7 @@ function fitRows(x: Tensor, columns: number): Tensor {
   const from = x.shape.at(-1)!;
   if (from === columns) return x;
   const rows = x.size / from;
-  const y = x.engine.empty([...x.shape.slice(0, -1), columns]);
+  const y = x.engine.empty([...x.shape.slice(0, -1), columns], x.dtype);
   runKernel(fitRowsKernel, { x, y }, { rows, from_columns: from, columns });
   return y;
 }

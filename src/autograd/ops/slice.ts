@@ -1,5 +1,5 @@
-import { bytesPerElement, check, formatShape, normalizeAxis, sizeOf, type Shape } from '../../engine/index.ts';
-import { defineOp } from '../op.ts';
+import { check, formatShape, normalizeAxis, sizeOf, type Shape } from '../../engine/index.ts';
+import { defineOp, floatType } from '../op.ts';
 import { record } from '../tape.ts';
 import { Tensor } from '../tensor.ts';
 import { copyAlongAxis, copyAlongAxisReference } from './copy-along-axis.ts';
@@ -21,7 +21,7 @@ export interface SliceOptions {
 export const slice = defineOp('slice', (x: Tensor, { dim, start = 0, end }: SliceOptions): Tensor => {
   const axis = normalizeAxis(dim, x.rank, 'slice');
   const inWords = x.dtype === 'u8' && axis < x.rank - 1 && x.shape.at(-1)! % bytesPerWord === 0;
-  check(bytesPerElement[x.dtype] === bytesPerWord || inWords, 'slice', () => `x must be f32, u32, or u8 in rows of whole words cut along another axis, got ${x.dtype} ${formatShape(x.shape)} cut along axis ${axis}`);
+  check(x.dtype !== 'u8' || inWords, 'slice', () => `x must be f32, f16, u32, or u8 in rows of whole words cut along another axis, got ${x.dtype} ${formatShape(x.shape)} cut along axis ${axis}`);
   const extent = x.shape[axis]!;
   const first = start < 0 ? start + extent : start;
   const last = end === undefined ? extent : end < 0 ? end + extent : end;
@@ -30,7 +30,7 @@ export const slice = defineOp('slice', (x: Tensor, { dim, start = 0, end }: Slic
   if (last - first === extent) return record(x.alias(), 'slice', [x], {}, (dY) => [dY]);
   const y = inWords ? asBytes(sliceOf(asWords(x), axis, first, last)) : sliceOf(x, axis, first, last);
   return record(y, 'slice', [x], {}, (dY) => {
-    const dX = x.engine.zeros(x.shape);
+    const dX = x.engine.zeros(x.shape, { dtype: floatType(dY, 'slice', 'dY') });
     copyAlongAxis(dY, dX, axis, last - first, 0, first);
     return [dX];
   });

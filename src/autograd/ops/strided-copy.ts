@@ -1,5 +1,5 @@
 import source from '../../../kernels/strided-copy.wgsl';
-import { bytesPerElement, check, defineKernel, sizeOf, type AxisLayout, type Params, type Shape, type SplitAxis } from '../../engine/index.ts';
+import { check, defineKernel, sizeOf, type AxisLayout, type Params, type Shape, type SplitAxis } from '../../engine/index.ts';
 import { runKernel } from '../op.ts';
 import { narrowedStrides } from '../split-axes.ts';
 import type { Tensor } from '../tensor.ts';
@@ -12,6 +12,7 @@ const stridedCopyKernel = defineKernel({
   source,
   inputs: ['x'],
   outputs: ['y'],
+  elements: { x: 'u32', y: 'u32' },
   params: { extents_low: 'vec4u', extents_high: 'vec4u', strides_low: 'vec4u', strides_high: 'vec4u', count: 'u32' },
   constants: { WORKGROUP_SIZE: 64, RUN: 1, RANK: maxStridedRank },
   workgroups: ({ count }, { WORKGROUP_SIZE, RUN }) => Math.ceil(count! / (WORKGROUP_SIZE! * RUN!)),
@@ -79,7 +80,7 @@ export function checkWalk(walk: StridedWalk, op: string): void {
 
 /** A tensor of `shape` whose elements are those of `x` at `strides` (elements of x; outermost first). No gradient. */
 export function stridedCopy(x: Tensor, shape: Shape, strides: readonly number[], op: string): Tensor {
-  check(bytesPerElement[x.dtype] === 4, op, () => `x must be f32 or u32, got ${x.dtype}`);
+  check(x.dtype !== 'u8', op, () => `x must be f32, f16 or u32, got ${x.dtype}`);
   const walk = mergeAxes(shape, [strides]);
   checkWalk(walk, op);
   const y = x.engine.empty(shape, x.dtype);

@@ -1,5 +1,5 @@
 import source from '../../../kernels/widen.wgsl';
-import { defineKernel } from '../../engine/index.ts';
+import { defineKernel, floats, type FloatType } from '../../engine/index.ts';
 import { checkDType, checkTensor, defineOp, runKernel } from '../op.ts';
 import { chunksOf } from '../split-axes.ts';
 import type { Tensor } from '../tensor.ts';
@@ -13,6 +13,7 @@ const kernel = defineKernel({
   source,
   inputs: ['x', 'table'],
   outputs: ['y'],
+  elements: floats('y'),
   params: { count: 'u32' },
   constants: { WORKGROUP_SIZE: 64 },
   workgroups: ({ count }, { WORKGROUP_SIZE }) => Math.ceil(count! / (bytesPerWord * WORKGROUP_SIZE!)),
@@ -27,14 +28,14 @@ const kernel = defineKernel({
 });
 
 /**
- * The value of each byte: y = table[x]. `x` u8 of any shape, `table` [256]; result f32 in the shape of `x`, bit for bit the table's
- * values. So 8-bit input crosses to the GPU at a quarter of its size. No gradient.
+ * The value of each byte: y = table[x]. `x` u8 of any shape, `table` [256]; result in the shape of `x`: f32, bit for bit the table's
+ * values, or f16, those rounded. So 8-bit input crosses to the GPU at a quarter of its size. No gradient.
  */
-export const widen = defineOp('widen', (x: Tensor, table: Tensor): Tensor => {
+export const widen = defineOp('widen', (x: Tensor, table: Tensor, { dtype = 'f32' }: { dtype?: FloatType } = {}): Tensor => {
   checkDType(x, 'widen', 'x', 'u8');
   checkDType(table, 'widen', 'table');
   checkTensor(table, 'widen', 'table', [256]);
-  const y = x.engine.empty(x.shape);
+  const y = x.engine.empty(x.shape, dtype);
   runKernel(kernel, { x, table, y }, { count: x.size });
   return y;
 });

@@ -61,7 +61,7 @@ describe.each(operations)('%s', (operation) => {
     const engine = await testEngine();
     engine.scope(() => {
       expect(() => ops[operation](engine.zeros([2, 3]), engine.zeros([4]))).toThrow(`${operation}: shapes [2, 3] and [4] do not broadcast`);
-      expect(() => ops[operation](engine.zeros([2]), engine.tensor(new Uint32Array(2)))).toThrow(`${operation}: b must be f32, got u32`);
+      expect(() => ops[operation](engine.zeros([2]), engine.tensor(new Uint32Array(2)))).toThrow(`${operation}: b must be f32 or f16, got u32`);
     });
   });
 });

@@ -40,7 +40,7 @@ describe('slice', () => {
       const y = ops.slice(x, { dim: 1, start: 1, end: 3 });
       expect(y).toMatchObject({ shape: [2, 2, 8], dtype: 'u8' });
       expect([...(await y.toArray())]).toEqual([...bytes.slice(8, 24), ...bytes.slice(32, 48)]);
-      expect(() => ops.slice(x, { dim: 2, start: 0, end: 4 })).toThrow('slice: x must be f32, u32, or u8 in rows of whole words cut along another axis, got u8 [2, 3, 8] cut along axis 2');
+      expect(() => ops.slice(x, { dim: 2, start: 0, end: 4 })).toThrow('slice: x must be f32, f16, u32, or u8 in rows of whole words cut along another axis, got u8 [2, 3, 8] cut along axis 2');
       expect(() => ops.slice(engine.tensor(bytes, [8, 6]), { dim: 0, end: 4 })).toThrow('got u8 [8, 6]');
     });
   });

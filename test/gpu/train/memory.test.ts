@@ -27,10 +27,13 @@ function count(engine: Engine, config: TrainConfig, measures: Partial<MemoryMeas
   return countMemory(engine, { config, position, volumes, has: { teacher: false, student: false, projectors: false }, vocabularySize: tokenizer.vocabularySize, texts: textBounds(scans, tokenizer, config.text, volumes) }, { ...NO_MEASURES, ...measures });
 }
 
+const { canF16 } = (await testEngine()).device;
+
 describe('the count of a run', () => {
   const runs: [string, Partial<TrainConfig>, Partial<MemoryMeasures>][] = [
     ...variants.map(([name, measures]): [string, Partial<TrainConfig>, Partial<MemoryMeasures>] => [name, {}, measures]),
     ['a virtual batch', { batch: 1, virtualBatch: 4 }, {}],
+    ...(canF16 ? [['half precision', { precision: 'f16', measures: { ...NO_MEASURES, checkpointBlocks: true, stemSlabs: 2 } }, { checkpointBlocks: true, stemSlabs: 2 }] as [string, Partial<TrainConfig>, Partial<MemoryMeasures>]] : []),
     ['heads alone trained', { trainable: 'heads', stages: { align: { steps: 2, learningRate: 1e-3 } } }, { checkpointBlocks: true }],
   ];
   /** One device for all, which compiles each kernel once. Nothing else is on it. */
@@ -78,7 +81,9 @@ describe('the count of a run', () => {
     const none = await peak({});
     const checkpointed = await peak({ checkpointBlocks: true });
     expect(checkpointed).toBeLessThan(none);
-    expect(await peak({ checkpointBlocks: true, stemSlabs: 4 })).toBeLessThan(checkpointed);
+    const slabbed = await peak({ checkpointBlocks: true, stemSlabs: 4 });
+    expect(slabbed).toBeLessThan(checkpointed);
+    if (canF16) expect((await count(engine, { ...config, precision: 'f16' }, { checkpointBlocks: true, stemSlabs: 4 })).peakBytes).toBeLessThan(slabbed);
   });
 });
 

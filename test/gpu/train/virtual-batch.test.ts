@@ -13,7 +13,7 @@ async function steps(engine: Engine, batch: number): Promise<{ stage: string; lo
   expect(await run.train()).toBe('finished');
   const records = await run.records();
   run.dispose();
-  return records.map(({ stage, losses, gradientNorm }) => ({ stage, losses, gradientNorm }));
+  return records.map(({ stage, losses, gradientNorm }) => ({ stage, losses, gradientNorm: gradientNorm! }));
 }
 
 describe('a virtual batch of four volumes', () => {

@@ -11,7 +11,7 @@ const own: RunConfig = { ...base, source: { data: 'scans', reports: 'reports.csv
 
 /** What commander would give for these flags: its defaults, and what stood on the command line. */
 function resume(config: RunConfig, flags: Partial<TrainFlags>): void {
-  const defaults: TrainFlags = { preset: 'tiny', stage: 'all', seed: 0, patients: 140, validationPatients: 60 };
+  const defaults: TrainFlags = { preset: 'tiny', stage: 'all', seed: 0, patients: 140, validationPatients: 60, precision: 'f32' };
   refuseContradictions({ ...defaults, resume: 'runs/a', ...flags }, (flag) => flag in flags, config, 'runs/a');
 }
 

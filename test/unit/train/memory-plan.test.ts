@@ -9,24 +9,31 @@ const peak = ({ checkpointBlocks, stemSlabs, fusedAttention }: Readonly<MemoryMe
   count(140e6 + batch * ((checkpointBlocks ? 100e6 + 400e6 / stemSlabs : 1000e6) - (fusedAttention ? 10e6 : 0)));
 
 const plan = (bytes: number, origin: MemoryBudget['origin'] = 'given', batch = 2): ReturnType<typeof planMemory> =>
-  planMemory({ budget: { bytes, origin }, batch, volumes: 8, candidates: measuresInOrder(6, true), count: async (measures, size) => peak(measures, size) });
+  planMemory({ budget: { bytes, origin }, batch, volumes: 8, candidates: measuresInOrder(6, { holdsScores: true }), count: async (measures, size) => peak(measures, size) });
 
 describe('measuresInOrder', () => {
   it('goes from none over blocks and slabs to attention', () => {
-    expect(measuresInOrder(6, true)).toEqual([
-      { checkpointBlocks: false, stemSlabs: 1, textParts: 1, fusedAttention: false },
-      { checkpointBlocks: true, stemSlabs: 1, textParts: 1, fusedAttention: false },
-      { checkpointBlocks: true, stemSlabs: 2, textParts: 1, fusedAttention: false },
-      { checkpointBlocks: true, stemSlabs: 4, textParts: 1, fusedAttention: false },
-      { checkpointBlocks: true, stemSlabs: 6, textParts: 1, fusedAttention: false },
-      { checkpointBlocks: true, stemSlabs: 6, textParts: 4, fusedAttention: false },
-      { checkpointBlocks: true, stemSlabs: 6, textParts: 4, fusedAttention: true },
+    expect(measuresInOrder(6, { holdsScores: true })).toEqual([
+      { checkpointBlocks: false, stemSlabs: 1, textParts: 1, fusedAttention: false, precision: 'f32' },
+      { checkpointBlocks: true, stemSlabs: 1, textParts: 1, fusedAttention: false, precision: 'f32' },
+      { checkpointBlocks: true, stemSlabs: 2, textParts: 1, fusedAttention: false, precision: 'f32' },
+      { checkpointBlocks: true, stemSlabs: 4, textParts: 1, fusedAttention: false, precision: 'f32' },
+      { checkpointBlocks: true, stemSlabs: 6, textParts: 1, fusedAttention: false, precision: 'f32' },
+      { checkpointBlocks: true, stemSlabs: 6, textParts: 4, fusedAttention: false, precision: 'f32' },
+      { checkpointBlocks: true, stemSlabs: 6, textParts: 4, fusedAttention: true, precision: 'f32' },
     ]);
   });
 
+  it('ends with f16, where that may be chosen and is not there already', () => {
+    const last = (options: Parameters<typeof measuresInOrder>[1]): object => measuresInOrder(6, options).at(-1)!;
+    expect(last({ holdsScores: false, mayHalve: true })).toEqual({ checkpointBlocks: true, stemSlabs: 6, textParts: 4, fusedAttention: false, precision: 'f16' });
+    expect(last({ holdsScores: true, mayHalve: true })).toMatchObject({ fusedAttention: true, precision: 'f16' });
+    expect(measuresInOrder(6, { holdsScores: true, mayHalve: true, precision: 'f16' })).toEqual(measuresInOrder(6, { holdsScores: true, precision: 'f16' }));
+  });
+
   it('leaves out what changes nothing', () => {
-    expect(measuresInOrder(1, false)).toHaveLength(3);
-    expect(measuresInOrder(2, false).map(({ stemSlabs }) => stemSlabs)).toEqual([1, 1, 2, 2]);
+    expect(measuresInOrder(1, { holdsScores: false })).toHaveLength(3);
+    expect(measuresInOrder(2, { holdsScores: false }).map(({ stemSlabs }) => stemSlabs)).toEqual([1, 1, 2, 2]);
   });
 });
 
@@ -60,7 +67,7 @@ describe('planMemory', () => {
 
   it('goes beyond a budget that is only assumed, with all measures', async () => {
     const made = await plan(400e6, 'assumed');
-    expect(made.measures).toEqual({ checkpointBlocks: true, stemSlabs: 6, textParts: 4, fusedAttention: true });
+    expect(made.measures).toEqual({ checkpointBlocks: true, stemSlabs: 6, textParts: 4, fusedAttention: true, precision: 'f32' });
     expect(describePlan(made)[2]).toMatch(/more than assumed/);
   });
 });

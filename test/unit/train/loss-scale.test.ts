@@ -1,0 +1,26 @@
+import { describe, expect, it } from 'vitest';
+import { FIRST_LOSS_SCALE, GROWTH_INTERVAL, nextLossScale, parseLossScale } from '../../../src/train/loss-scale.ts';
+
+describe('the loss scale', () => {
+  it('doubles after 2000 good steps in a row, not before', () => {
+    let state = { ...FIRST_LOSS_SCALE };
+    for (let step = 1; step < GROWTH_INTERVAL; step++) {
+      state = nextLossScale(state, true);
+      expect(state).toEqual({ scale: 65536, goodSteps: step });
+    }
+    expect(nextLossScale(state, true)).toEqual({ scale: 131072, goodSteps: 0 });
+    expect(nextLossScale(nextLossScale(state, false), true)).toEqual({ scale: 32768, goodSteps: 1 });
+  });
+
+  it('halves down to 1', () => {
+    expect(nextLossScale({ scale: 2, goodSteps: 1999 }, false)).toEqual({ scale: 1, goodSteps: 0 });
+    expect(nextLossScale({ scale: 1, goodSteps: 0 }, false)).toEqual({ scale: 1, goodSteps: 0 });
+  });
+
+  it('is read back from a checkpoint, and refused where it is none', () => {
+    expect(parseLossScale('{"scale":4096,"goodSteps":17}', 'a')).toEqual({ scale: 4096, goodSteps: 17 });
+    for (const text of ['', 'null', '{}', '{"scale":0,"goodSteps":0}', '{"scale":3,"goodSteps":0}', '{"scale":0.5,"goodSteps":0}', '{"scale":4,"goodSteps":2000}', '{"scale":4,"goodSteps":-1}', '{"scale":1e999,"goodSteps":0}']) {
+      expect(() => parseLossScale(text, 'run/checkpoint.safetensors'), text).toThrow('run/checkpoint.safetensors: its lossScale must be a power of two of at least 1 and a count below 2000');
+    }
+  });
+});
