@@ -33,7 +33,7 @@ describe('train --memory', () => {
     expect(err.indexOf('memory: ')).toBeLessThan(err.indexOf('training 1/3'));
     const { memory, train: settings } = JSON.parse(readFileSync(join(cwd, 'run', 'config.json'), 'utf8')) as { memory: { measures: object; count: { peakBytes: number } }; train: { measures: object } };
     expect(memory).toMatchObject({ budget: { bytes: 15e6, origin: 'given' }, measures: { checkpointBlocks: true } });
-    expect(settings.measures).toEqual(memory.measures);
+    expect(memory.measures).toEqual({ ...settings.measures, precision: 'f32' });
     const steps = readFileSync(join(cwd, 'run', 'metrics.jsonl'), 'utf8').trimEnd().split('\n').map((line) => JSON.parse(line) as { gpuBytes?: number });
     for (const { gpuBytes = 0 } of steps) expect(gpuBytes).toBeLessThanOrEqual(memory.count.peakBytes);
     const resumed = await command.run(['train', '--resume', 'run'], { cwd });
