@@ -1,8 +1,10 @@
 import fillSource from '../../kernels/fill.wgsl';
 import { byteLength, check, checkShape, defineKernel, formatShape, sizeOf, type Device, type DType, type PoolStats, type Shape } from '../engine/index.ts';
+import { PlanTable } from './plan-table.ts';
 import { runPieces } from './split.ts';
 import { reachableNodes, releaseNode, type TapeNode } from './tape.ts';
 import { Tensor } from './tensor.ts';
+import { tunePlans, type TuneOptions, type TuningReport } from './tune.ts';
 
 export interface TensorOptions {
   requiresGrad?: boolean;
@@ -27,6 +29,8 @@ const fillKernel = defineKernel({
 /** Makes tensors on one device and frees them: the entry to everything that computes. Open one with `openEngine`. */
 export class Engine {
   readonly device: Device;
+  /** Which kernel plans ops take. */
+  readonly plans = new PlanTable();
   private scopes: Scope[] = [];
   private tracking = true;
 
@@ -112,6 +116,15 @@ export class Engine {
   /** Submits what is recorded and waits until the GPU has done it. */
   sync(): Promise<void> {
     return this.device.sync();
+  }
+
+  /**
+   * Measures the plans of the kernels that ran since `plans.isNoting` was set and pins the fastest, or those that `store` remembers of
+   * this adapter. Plans round differently, so results change in their last bits. Call it between steps, outside of scopes.
+   */
+  tune(options: TuneOptions = {}): Promise<TuningReport> {
+    check(this.scopes.length === 0, 'tune', () => 'a scope is open; tune between steps, after it has ended');
+    return tunePlans(this, options);
   }
 
   /** Frees the device. Every tensor of this engine is lost. */

@@ -7,14 +7,16 @@ import singleSource from '../../../kernels/conv3d.single.wgsl';
 import subgroupSource from '../../../kernels/conv3d.subgroup.wgsl';
 import tiledSource from '../../../kernels/conv3d.tiled.wgsl';
 import { check, defineKernel, formatShape, sizeOf, type Device, type KernelSpec, type ParamType, type Shape } from '../../engine/index.ts';
+import type { Engine } from '../engine.ts';
 import { checkDType, checkTensor, defineOp, runKernel } from '../op.ts';
+import type { PlanTrial } from '../plan-table.ts';
 import { innermost } from '../split-axes.ts';
 import { record } from '../tape.ts';
 import { Tensor } from '../tensor.ts';
 import { columnSum } from './column-sum.ts';
 import { channelTile, gatherAxes, packAxes, weightGradientAxes } from './conv3d-axes.ts';
 import { copyAlongAxis } from './copy-along-axis.ts';
-import { broadcastsInRegisters } from './matmul.ts';
+import { broadcastsInRegisters, hasSubgroupsOf8 } from './matmul.ts';
 import { sliceOf } from './slice.ts';
 
 /** One number for each of the axes D, Y, X. */
@@ -31,8 +33,11 @@ export interface Conv3dOptions {
   plan?: Conv3dPlan;
 }
 
-/** `subgroup`: on CPU adapters that broadcast in registers. */
+/** `subgroup`: on CPU adapters that broadcast in registers; `plain`: tiles, or one channel at a time where there are few. */
 export type Conv3dPlan = 'plain' | 'subgroup';
+
+/** How many output channels an invocation makes at once: one, a tile of `channelTile`, or `subgroupTile` with broadcasts. */
+type ChannelPlan = 'single' | 'tiled' | 'subgroup';
 
 /** Everything that a convolution's shapes and options determine. Channels are those of one group. */
 interface Geometry {
@@ -46,7 +51,8 @@ interface Geometry {
   stride: Triple;
   before: Triple;
   dilation: Triple;
-  plan: Conv3dPlan;
+  /** Asked for by the caller. */
+  plan: Conv3dPlan | undefined;
 }
 
 const laneTile = 4; // positions or columns at which an invocation of the tiled kernels computes `channelTile` output channels
@@ -176,6 +182,8 @@ const backwardWeightSingleKernel = defineKernel({
   split: weightGradientAxes,
 });
 
+const weightGradientKernels = { subgroup: backwardWeightSubgroupKernel, tiled: backwardWeightKernel, single: backwardWeightSingleKernel };
+
 const backwardBiasKernel = defineKernel({
   label: 'conv3d.backward-bias',
   source: backwardBiasSource,
@@ -198,26 +206,72 @@ export const conv3d = defineOp('conv3d', (x: Tensor, weight: Tensor, bias: Tenso
   const { engine } = x;
   checkDType(x, 'conv3d', 'x');
   checkDType(weight, 'conv3d', 'weight');
-  const geometry = { ...geometryOf(x.shape, weight.shape, options), plan: choosePlan(engine.device, options.plan) };
+  const geometry = { ...geometryOf(x.shape, weight.shape, options), plan: options.plan };
   const { batch, groups, outChannels, outExtent } = geometry;
   if (bias) checkTensor(bias, 'conv3d', 'bias', [groups * outChannels]);
   const y = engine.empty([batch, groups * outChannels, ...outExtent]);
-  runForward(x, weight, bias, y, geometry);
+  runForward(x, weight, bias, y, geometry, choosePlan(engine, 'forward', geometry));
   return record(y, 'conv3d', [x, weight, bias], { x, weight }, (dY, saved, [needsX, needsWeight, needsBias]) => [
-    needsX ? inputGradient(dY, saved.weight, geometry) : null,
-    needsWeight ? weightGradient(saved.x, dY, geometry) : null,
+    needsX ? inputGradient(dY, saved.weight, geometry, choosePlan(engine, 'input-gradient', geometry)) : null,
+    needsWeight ? weightGradient(saved.x, dY, geometry, choosePlan(engine, 'weight-gradient', geometry)) : null,
     needsBias ? biasGradient(dY, geometry) : null,
   ]);
 });
 
-function choosePlan(device: Device, wanted: Conv3dPlan = 'subgroup'): Conv3dPlan {
-  return wanted === 'subgroup' && broadcastsInRegisters(device) ? 'subgroup' : 'plain';
+type Pass = 'forward' | 'input-gradient' | 'weight-gradient';
+
+/** The plan asked for, or the engine's choice. */
+function choosePlan(engine: Engine, pass: Pass, geometry: Geometry): ChannelPlan {
+  const { batch, groups, inChannels, outChannels, outExtent, kernel, stride } = geometry;
+  const { device } = engine;
+  const fixed = fixedPlan(device, pass === 'input-gradient' ? inChannels : outChannels, geometry.plan);
+  if (geometry.plan) return fixed;
+  return engine.plans.choose(fixed, () => {
+    const others = (['subgroup', 'tiled', 'single'] as const).filter((plan) => plan !== fixed && (plan !== 'subgroup' || hasSubgroupsOf8(device)));
+    const taps = product(kernel);
+    const positions = product(outExtent);
+    return {
+      op: `conv3d.${pass}`,
+      extents: { batch, groups, in: inChannels, out: outChannels, taps, positions, stride: product(stride) },
+      plans: [fixed, ...others],
+      work: batch * groups * inChannels * outChannels * taps * positions,
+      trial: conv3dTrial(pass, geometry),
+    };
+  });
 }
 
-function runForward(x: Tensor, weight: Tensor, bias: Tensor | null, y: Tensor, geometry: Geometry): void {
+/** The plan that was fastest on this kind of adapter for so many output channels. */
+function fixedPlan(device: Device, outChannels: number, wanted: Conv3dPlan = 'subgroup'): ChannelPlan {
+  if (wanted === 'subgroup' && outChannels >= minSubgroupChannels && broadcastsInRegisters(device)) return 'subgroup';
+  return outChannels >= minTiledChannels ? 'tiled' : 'single';
+}
+
+function conv3dTrial(pass: Pass, geometry: Geometry): PlanTrial<ChannelPlan> {
+  const { batch, groups, inChannels, outChannels, inExtent, outExtent, kernel } = geometry;
+  const shapes = { x: [batch, groups * inChannels, ...inExtent], weight: [groups * outChannels, inChannels, ...kernel], y: [batch, groups * outChannels, ...outExtent] };
+  return (operand) => {
+    if (pass === 'input-gradient') {
+      const [dY, weight] = [operand(shapes.y), operand(shapes.weight)];
+      return (plan) => [inputGradient(dY, weight, geometry, plan)];
+    }
+    const x = operand(shapes.x);
+    if (pass === 'weight-gradient') {
+      const dY = operand(shapes.y);
+      return (plan) => [weightGradient(x, dY, geometry, plan)];
+    }
+    const weight = operand(shapes.weight);
+    return (plan) => {
+      const y = x.engine.empty(shapes.y);
+      runForward(x, weight, null, y, geometry, plan);
+      return [y];
+    };
+  };
+}
+
+function runForward(x: Tensor, weight: Tensor, bias: Tensor | null, y: Tensor, geometry: Geometry, plan: ChannelPlan): void {
   const { batch, groups, inChannels, outChannels, inExtent, outExtent, kernel, stride, before, dilation } = geometry;
   const taps = product(kernel);
-  const gather = prepareGather(weight, { groups, inChannels, outChannels, taps, inStride: taps, outStride: inChannels * taps, plan: geometry.plan });
+  const gather = prepareGather(weight, { groups, inChannels, outChannels, taps, inStride: taps, outStride: inChannels * taps, plan });
   runKernel(gather.kernel, { x, weight: gather.weight, bias: bias ?? x.engine.zeros([1]), y }, {
     ...gather.params,
     batch,
@@ -241,12 +295,12 @@ function runForward(x: Tensor, weight: Tensor, bias: Tensor | null, y: Tensor, g
  * dX. With a stride every phase writes a few rows of all of dX, so a dX above the binding limit is made slab by slab along D, each
  * from the part of dY that reaches it: the kernels' own pieces would copy it once a phase.
  */
-function inputGradient(dY: Tensor, weight: Tensor, geometry: Geometry): Tensor {
+function inputGradient(dY: Tensor, weight: Tensor, geometry: Geometry, plan: ChannelPlan): Tensor {
   const { batch, groups, inChannels, inExtent, outExtent, kernel, stride, before, dilation } = geometry;
   const { engine } = dY;
   const shape = [batch, groups * inChannels, ...inExtent];
   const slab = Math.floor((engine.device.bindingLimit * inExtent[0]) / (4 * sizeOf(shape)));
-  if (slab >= inExtent[0] || slab === 0 || product(stride) === 1) return inputGradientByPhases(dY, weight, geometry);
+  if (slab >= inExtent[0] || slab === 0 || product(stride) === 1) return inputGradientByPhases(dY, weight, geometry, plan);
   const dX = engine.empty(shape);
   for (let first = 0; first < inExtent[0]; first += slab) {
     const count = Math.min(slab, inExtent[0] - first);
@@ -260,7 +314,7 @@ function inputGradient(dY: Tensor, weight: Tensor, geometry: Geometry): Tensor {
       before: [before[0] + first - start * stride[0], before[1], before[2]] as const,
     };
     const rows = end - start === outExtent[0] ? dY.alias() : sliceOf(dY, 2, start, end);
-    const dPart = inputGradientByPhases(rows, weight, part);
+    const dPart = inputGradientByPhases(rows, weight, part, plan);
     copyAlongAxis(dPart, dX, 2, count, 0, first);
     rows.dispose();
     dPart.dispose();
@@ -272,12 +326,12 @@ function inputGradient(dY: Tensor, weight: Tensor, geometry: Geometry): Tensor {
  * dX as a gather: input positions with the same remainder by the stride (a phase) read the same taps, so each phase is a
  * convolution of dY with stride 1 and every `step`-th tap. The phases tile dX: each element is written once.
  */
-function inputGradientByPhases(dY: Tensor, weight: Tensor, geometry: Geometry): Tensor {
+function inputGradientByPhases(dY: Tensor, weight: Tensor, geometry: Geometry, plan: ChannelPlan): Tensor {
   const { engine } = dY;
   const { batch, groups, inChannels, outChannels, inExtent, outExtent, kernel } = geometry;
   const taps = product(kernel);
   const dX = engine.empty([batch, groups * inChannels, ...inExtent]);
-  const gather = prepareGather(weight, { groups, inChannels: outChannels, outChannels: inChannels, taps, inStride: inChannels * taps, outStride: taps, plan: geometry.plan });
+  const gather = prepareGather(weight, { groups, inChannels: outChannels, outChannels: inChannels, taps, inStride: inChannels * taps, outStride: taps, plan });
   const bias = engine.zeros([1]);
   const [depthPhases, rowPhases, columnPhases] = ([0, 1, 2] as const).map((axis) => phasesOf(axis, geometry)) as [Phase[], Phase[], Phase[]];
   for (const depth of depthPhases) {
@@ -346,33 +400,31 @@ interface WeightLayout {
   taps: number;
   inStride: number;
   outStride: number;
-  plan: Conv3dPlan;
+  plan: ChannelPlan;
 }
 
-/** The plan for a gather convolution with these channels: its kernel, the weight as that kernel reads it, and their params. */
+/** A gather convolution's kernel, the weight as that kernel reads it, and their params. */
 function prepareGather(weight: Tensor, { groups, inChannels, outChannels, taps, inStride, outStride, plan }: WeightLayout) {
   const params = { groups, in_channels: inChannels, out_channels: outChannels, taps, weight_in_stride: inStride, weight_out_stride: outStride };
-  if (outChannels < minTiledChannels) return { kernel: singleKernel, weight, params };
+  if (plan === 'single') return { kernel: singleKernel, weight, params };
   const packed = weight.engine.empty([groups, Math.ceil(outChannels / channelTile), taps, inChannels, channelTile]);
   runKernel(packWeightKernel, { weight, y: packed }, params);
-  return { kernel: plan === 'subgroup' && outChannels >= minSubgroupChannels ? subgroupKernel : tiledKernel, weight: packed, params };
+  return { kernel: plan === 'subgroup' ? subgroupKernel : tiledKernel, weight: packed, params };
 }
 
-function weightGradient(x: Tensor, dY: Tensor, geometry: Geometry): Tensor {
+function weightGradient(x: Tensor, dY: Tensor, geometry: Geometry, plan: ChannelPlan): Tensor {
   const { batch, groups, inChannels, outChannels, inExtent, outExtent, kernel, stride, before, dilation } = geometry;
-  const wide = geometry.plan === 'subgroup' && outChannels >= minSubgroupChannels;
-  const tiled = outChannels >= minTiledChannels;
-  const plan = wide ? backwardWeightSubgroupKernel : tiled ? backwardWeightKernel : backwardWeightSingleKernel;
+  const { [plan]: gradientKernel } = weightGradientKernels;
   const columns = inChannels * product(kernel);
   const rows = batch * outExtent[0] * outExtent[1];
-  const [channelsEach, columnsEach] = wide ? [subgroupTile, laneTile] : tiled ? [channelTile, laneTile] : [1, 1];
-  const workgroupsPerChunk = groups * Math.ceil(outChannels / channelsEach) * Math.ceil(columns / (columnsEach * plan.constants!.LANES!));
+  const [channelsEach, columnsEach] = ({ subgroup: [subgroupTile, laneTile], tiled: [channelTile, laneTile], single: [1, 1] } as const)[plan];
+  const workgroupsPerChunk = groups * Math.ceil(outChannels / channelsEach) * Math.ceil(columns / (columnsEach * gradientKernel.constants!.LANES!));
   const shape = [groups * outChannels, inChannels, ...kernel];
   const mostChunks = Math.max(1, Math.floor(x.engine.device.bindingLimit / (4 * sizeOf(shape)))); // all partial sums are bound at once
   const rowsPerChunk = Math.ceil(rows / Math.min(rows, mostChunks, Math.ceil(weightGradientWorkgroups / workgroupsPerChunk)));
   const chunks = Math.ceil(rows / rowsPerChunk);
   const parts = x.engine.empty([chunks, ...shape]);
-  runKernel(plan, { x, dy: dY, d_weight: parts }, {
+  runKernel(gradientKernel, { x, dy: dY, d_weight: parts }, {
     in_extent: vector(inExtent),
     out_extent: vector(outExtent),
     kernel: vector(kernel),
