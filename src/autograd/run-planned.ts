@@ -15,28 +15,31 @@ export interface PlannedKernels<Plan extends string> {
   wanted?: Plan | undefined;
   /** The params that the time depends on. */
   extents: readonly string[];
+  /** Outputs that the kernel reads too, so that trials must give them values. */
+  inPlace?: readonly string[];
 }
 
 /** `runKernel` with the kernel of the plan that the engine has chosen. */
-export function runPlanned<Plan extends string>({ op, kernels, plans, wanted, extents }: PlannedKernels<Plan>, tensors: Record<string, Tensor>, params: Params, constants?: Record<string, number>): void {
+export function runPlanned<Plan extends string>({ op, kernels, plans, wanted, extents, inPlace = [] }: PlannedKernels<Plan>, tensors: Record<string, Tensor>, params: Params, constants?: Record<string, number>): void {
   const { engine } = Object.values(tensors)[0]!;
   const [fixed] = plans;
   const plan = wanted ?? engine.plans.choose(fixed, () => {
     const sizes = Object.fromEntries(extents.map((name) => [name, params[name] as number]));
-    return { op, extents: sizes, plans, work: Object.values(sizes).reduce((product, size) => product * size, 1), trial: kernelTrial(kernels, tensors, params, constants) };
+    return { op, extents: sizes, plans, work: Object.values(sizes).reduce((product, size) => product * size, 1), trial: kernelTrial(kernels, inPlace, tensors, params, constants) };
   });
   runKernel(kernels[plan], tensors, params, constants);
 }
 
-function kernelTrial<Plan extends string>(kernels: Readonly<Record<Plan, Kernel>>, tensors: Record<string, Tensor>, params: Params, constants?: Record<string, number>): PlanTrial<Plan> {
+function kernelTrial<Plan extends string>(kernels: Readonly<Record<Plan, Kernel>>, inPlace: readonly string[], tensors: Record<string, Tensor>, params: Params, constants?: Record<string, number>): PlanTrial<Plan> {
   // Shapes alone: a decision must not hold an activation's memory.
   const shapes = Object.entries(tensors).map(([name, { shape }]) => [name, shape] as const);
   const [{ inputs }] = Object.values(kernels) as [Kernel];
   return (operand) => {
-    const operands = Object.fromEntries(shapes.filter(([name]) => inputs.includes(name)).map(([name, shape]) => [name, operand(shape)]));
+    const given = Object.fromEntries(shapes.filter(([name]) => inputs.includes(name) || inPlace.includes(name)).map(([name, shape]) => [name, operand(shape)]));
+    const operands = Object.fromEntries(Object.entries(given).filter(([name]) => inputs.includes(name)));
     return (plan) => {
-      const { engine } = Object.values(operands)[0]!;
-      const results = Object.fromEntries(shapes.filter(([name]) => !inputs.includes(name)).map(([name, shape]) => [name, engine.empty(shape)]));
+      const { engine } = Object.values(given)[0]!;
+      const results = Object.fromEntries(shapes.filter(([name]) => !inputs.includes(name)).map(([name, shape]) => [name, given[name] ? engine.copyOf(given[name]) : engine.empty(shape)]));
       runKernel(kernels[plan], { ...operands, ...results }, params, constants);
       return Object.values(results);
     };

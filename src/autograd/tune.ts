@@ -8,8 +8,8 @@ import type { Tensor } from './tensor.ts';
 
 /** Another plan must be so much faster than the fixed one: what is less may be noise, and is not worth other bits. */
 const leastGain = 0.1;
-/** A plan so many times as slow as the fastest so far is not run again. */
-const hopeless = 2;
+/** A plan so many times as slow as the fastest is not run again: after one sample, which may have been held up, and after more. */
+const hopeless = { atOnce: 8, later: 2 };
 const mostRounds = 5;
 /** ms that a sample takes at least: repeats make up for short runs, whose submit would be what is timed. */
 const leastSample = 4;
@@ -172,7 +172,7 @@ export async function fastestPlan(plans: readonly string[], time: (plan: string,
       samples.get(plan)!.push(await time(plan, repeats));
     }
     const least = Math.min(...racing.map((plan) => median(samples.get(plan)!)));
-    racing = racing.filter((plan) => median(samples.get(plan)!) <= hopeless * least);
+    racing = racing.filter((plan) => Math.min(...samples.get(plan)!) <= (round ? hopeless.later : hopeless.atOnce) * least);
   }
   const milliseconds = Object.fromEntries([...samples].filter(([, times]) => times.length).map(([plan, times]) => [plan, median(times)]));
   const best = racing.reduce((left, right) => (milliseconds[right]! < (milliseconds[left] ?? Infinity) ? right : left), racing[0] ?? fixed);

@@ -79,7 +79,7 @@ export const attentionGram = defineOp('attentionGram', (f: Tensor, m: Tensor, { 
     const h = engine.empty(saved.f.shape);
     const dM = engine.empty(saved.m.shape);
     tileProduct(saved.f, { batch: tokens * channels, row: channels, column: 1 }, d, { batch: channels ** 2, row: channels, column: 1 }, h, { batches, rows: tokens, steps: channels, columns: channels });
-    runRows('attentionGram.backward', { row: backwardRowsKernel, workgroup: backwardKernel }, ['rows', 'channels'], { f: saved.f, m: saved.m, h, dm: dM }, { rows: batches * tokens, channels }, { plan });
+    runRows('attentionGram.backward', { row: backwardRowsKernel, workgroup: backwardKernel }, ['rows', 'channels'], { f: saved.f, m: saved.m, h, dm: dM }, { rows: batches * tokens, channels }, { plan, inPlace: ['h'] });
     return [needsF ? h : null, needsM ? dM : null];
   });
 });

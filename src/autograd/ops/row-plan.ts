@@ -13,7 +13,7 @@ export const byRow = {
 } satisfies Partial<KernelSpec>;
 
 /** Runs the kernel of the plan asked for (tests), or of the engine's choice. `extents`: the params that are its sizes. */
-export function runRows(op: string, kernels: Readonly<Record<RowPlan, Kernel>>, extents: readonly string[], tensors: Record<string, Tensor>, params: Params, { plan, constants }: { plan?: RowPlan | undefined; constants?: Record<string, number> } = {}): void {
+export function runRows(op: string, kernels: Readonly<Record<RowPlan, Kernel>>, extents: readonly string[], tensors: Record<string, Tensor>, params: Params, { plan, constants, inPlace }: { plan?: RowPlan | undefined; constants?: Record<string, number>; inPlace?: readonly string[] } = {}): void {
   const { isSoftware } = Object.values(tensors)[0]!.engine.device;
-  runPlanned({ op, kernels, plans: isSoftware ? ['row', 'workgroup'] : ['workgroup', 'row'], wanted: plan, extents }, tensors, params, constants);
+  runPlanned({ op, kernels, plans: isSoftware ? ['row', 'workgroup'] : ['workgroup', 'row'], wanted: plan, extents, ...(inPlace && { inPlace }) }, tensors, params, constants);
 }
