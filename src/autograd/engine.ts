@@ -1,5 +1,5 @@
 import fillSource from '../../kernels/fill.wgsl';
-import { byteLength, check, checkShape, defineKernel, formatShape, sizeOf, type Device, type DType, type PoolStats, type Shape } from '../engine/index.ts';
+import { byteLength, check, checkShape, defineKernel, formatShape, sizeOf, type Device, type DType, type PoolStats, type Shape, type TuningStore } from '../engine/index.ts';
 import { PlanTable } from './plan-table.ts';
 import { runPieces } from './split.ts';
 import { reachableNodes, releaseNode, type TapeNode } from './tape.ts';
@@ -31,11 +31,14 @@ export class Engine {
   readonly device: Device;
   /** Which kernel plans ops take. */
   readonly plans = new PlanTable();
+  private readonly tuningStore: TuningStore | null;
   private scopes: Scope[] = [];
   private tracking = true;
 
-  constructor(device: Device) {
+  /** `tuningStore`: where `tune` keeps what it finds unless told otherwise. */
+  constructor(device: Device, { tuningStore = null }: { tuningStore?: TuningStore | null } = {}) {
     this.device = device;
+    this.tuningStore = tuningStore;
   }
 
   /** A tensor with a copy of `data`. Uint32Array gives u32, Uint8Array u8, all else f32. Throws when the length does not fit the shape. */
@@ -124,7 +127,7 @@ export class Engine {
    */
   tune(options: TuneOptions = {}): Promise<TuningReport> {
     check(this.scopes.length === 0, 'tune', () => 'a scope is open; tune between steps, after it has ended');
-    return tunePlans(this, options);
+    return tunePlans(this, { store: this.tuningStore, ...options });
   }
 
   /** Frees the device. Every tensor of this engine is lost. */

@@ -46,6 +46,8 @@ function settingsOf(config: RunConfig, folder: string): Record<BoundFlag, string
     batch: train.batch,
     virtualBatch: train.virtualBatch ?? train.batch,
     quality: train.quality,
+    tune: config.tune ?? false,
+    deterministic: !(config.tune ?? false),
     patients: sizes?.patients ?? none,
     validationPatients: sizes?.validationPatients ?? none,
   };

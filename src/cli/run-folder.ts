@@ -23,6 +23,8 @@ export interface RunConfig {
   textCache?: string;
   /** The CT-CLIP checkpoint that the run distils. */
   teacher?: TeacherSource;
+  /** Kernel plans are measured after the first step of each stage; else they are the fixed ones. Absent in runs of earlier versions, which have those. */
+  tune?: boolean;
   train: TrainConfig;
 }
 
