@@ -17,8 +17,6 @@ export interface PlanDecision<Plan extends string = string> {
   extents: Readonly<Record<string, number>>;
   /** The plans that can run here, the fixed one first. */
   plans: readonly [Plan, ...Plan[]];
-  /** Multiply-adds or so: what is tuned first. */
-  work: number;
   /** Calls other ops that choose: it is tuned after them. */
   isComposite?: boolean;
   trial: PlanTrial<Plan>;
@@ -83,10 +81,9 @@ export class PlanTable {
     return Object.fromEntries(this.chosen);
   }
 
-  /** What ops met and nobody has decided: those that others are made of first, then the dearest. */
+  /** What ops met and nobody has decided; those that others are made of first. */
   get undecided(): OpenDecision[] {
-    const cost = ({ decision, seen }: OpenDecision): number => decision.work * seen;
-    return [...this.open.values()].sort((a, b) => Number(a.decision.isComposite ?? false) - Number(b.decision.isComposite ?? false) || cost(b) - cost(a));
+    return [...this.open.values()].sort((a, b) => Number(a.decision.isComposite ?? false) - Number(b.decision.isComposite ?? false));
   }
 }
 

@@ -25,7 +25,7 @@ export function runPlanned<Plan extends string>({ op, kernels, plans, wanted, ex
   const [fixed] = plans;
   const plan = wanted ?? engine.plans.choose(fixed, () => {
     const sizes = Object.fromEntries(extents.map((name) => [name, params[name] as number]));
-    return { op, extents: sizes, plans, work: Object.values(sizes).reduce((product, size) => product * size, 1), trial: kernelTrial(kernels, inPlace, tensors, params, constants) };
+    return { op, extents: sizes, plans, trial: kernelTrial(kernels, inPlace, tensors, params, constants) };
   });
   runKernel(kernels[plan], tensors, params, constants);
 }

@@ -10,7 +10,7 @@ import type { Tensor } from './tensor.ts';
 const leastGain = 0.1;
 /** A plan so many times as slow as the fastest is not run again: after one sample, which may have been held up, and after more. */
 const hopeless = { atOnce: 8, later: 2 };
-const mostRounds = 5;
+const mostRounds = 7;
 /** ms that a sample takes at least: repeats make up for short runs, whose submit would be what is timed. */
 const leastSample = 4;
 const mostRepeats = 64;
@@ -22,6 +22,8 @@ const compared = 1 << 14;
 export interface TuneOptions {
   /** Seconds after which no further decision is begun. Default 20. */
   seconds?: number;
+  /** A decision whose fixed plan takes less than this share of all that was met keeps it unmeasured. Default 0.005. */
+  leastShare?: number;
   /** Where earlier results are read from and new ones are kept. A store that fails is told in `warnings`. */
   store?: TuningStore | null;
 }
@@ -31,7 +33,7 @@ export interface TunedPlan {
   key: string;
   fixed: string;
   plan: string;
-  /** Median ms of each plan that ran; empty where the choice came from the store. */
+  /** Least ms of each plan that ran; empty where the choice came from the store. */
   milliseconds: Record<string, number>;
   isStored: boolean;
 }
@@ -50,32 +52,42 @@ export interface TuningReport {
  * Decides what ops met since noting began: from the store where it knows, else by measuring. Operands are random and of the sizes
  * met; they go back to the pool, and from there to the adapter, before it returns. Not to be called inside an open scope of ops.
  */
-export async function tunePlans(engine: Engine, { seconds = 20, store = null }: TuneOptions = {}): Promise<TuningReport> {
+export async function tunePlans(engine: Engine, { seconds = 20, leastShare = 0.005, store = null }: TuneOptions = {}): Promise<TuningReport> {
   const began = performance.now();
+  const isLate = (): boolean => (performance.now() - began) / 1000 >= seconds;
   const { plans } = engine;
   const wasNoting = plans.isNoting;
   const identity = tuningIdentity(engine.device);
   const report: TuningReport = { tuned: [], choices: {}, left: 0, seconds: 0, warnings: [] };
   const stored = await readRecord(store, identity, report.warnings);
   const measured: Record<string, string> = {};
+  const decide = (tuned: TunedPlan): void => {
+    report.tuned.push(tuned);
+    plans.pin({ [tuned.key]: tuned.plan });
+  };
   plans.isNoting = false; // trials meet decisions too
   try {
-    for (const open of plans.undecided) {
-      const known = stored[open.key];
-      if (known !== undefined && open.decision.plans.includes(known)) report.tuned.push({ key: open.key, fixed: open.decision.plans[0], plan: known, milliseconds: {}, isStored: true });
-      else if ((performance.now() - began) / 1000 >= seconds) {
+    const open: OpenDecision[] = [];
+    for (const each of plans.undecided) {
+      const { key, decision } = each;
+      const known = stored[key];
+      if (known !== undefined && decision.plans.includes(known)) decide({ key, fixed: decision.plans[0], plan: known, milliseconds: {}, isStored: true });
+      else open.push(each);
+    }
+    const costs: Cost[] = [];
+    for (const each of open) {
+      const milliseconds = isLate() ? null : await fixedTime(engine, each, report.warnings);
+      if (milliseconds === null) report.left++;
+      else costs.push({ open: each, milliseconds });
+    }
+    for (const { open: each, milliseconds } of worthMeasuring(costs, leastShare, (key, fixed, ms) => decide({ key, fixed, plan: fixed, milliseconds: { [fixed]: ms }, isStored: false }))) {
+      const tuned = isLate() ? null : await measure(engine, each, milliseconds, report.warnings);
+      if (!tuned) {
         report.left++;
         continue;
-      } else {
-        const tuned = await measure(engine, open, report.warnings);
-        if (!tuned) {
-          report.left++;
-          continue;
-        }
-        measured[open.key] = tuned.plan;
-        report.tuned.push(tuned);
       }
-      plans.pin({ [open.key]: report.tuned.at(-1)!.plan });
+      measured[tuned.key] = tuned.plan;
+      decide(tuned);
     }
   } finally {
     plans.isNoting = wasNoting;
@@ -88,31 +100,64 @@ export async function tunePlans(engine: Engine, { seconds = 20, store = null }: 
   return report;
 }
 
-/** Null where the fixed plan itself does not run on scratch operands, for want of memory. */
-async function measure(engine: Engine, { key, decision }: OpenDecision, warnings: string[]): Promise<TunedPlan | null> {
-  const [fixed] = decision.plans;
+/** A decision and what one run of its fixed plan takes. */
+interface Cost {
+  open: OpenDecision;
+  milliseconds: number;
+}
+
+/** What takes a fair share of the time, the dearest first, but what is made of others last; `keep` is told of the rest. */
+function worthMeasuring(costs: readonly Cost[], leastShare: number, keep: (key: string, fixed: string, milliseconds: number) => void): Cost[] {
+  const costOf = ({ open, milliseconds }: Cost): number => open.seen * milliseconds;
+  const total = costs.reduce((sum, cost) => sum + costOf(cost), 0);
+  const isDear = (cost: Cost): boolean => costOf(cost) >= leastShare * total;
+  for (const cost of costs) if (!isDear(cost)) keep(cost.open.key, cost.open.decision.plans[0], cost.milliseconds);
+  const rank = ({ open }: Cost): number => Number(open.decision.isComposite ?? false);
+  return costs.filter(isDear).sort((a, b) => rank(a) - rank(b) || costOf(b) - costOf(a));
+}
+
+/** ms of one run of the fixed plan; null where it does not run on scratch operands, for want of memory. */
+function fixedTime(engine: Engine, open: OpenDecision, warnings: string[]): Promise<number | null> {
+  return onScratch(engine, open, warnings, async (_, time) => {
+    const [fixed] = open.decision.plans;
+    await time(fixed, 1); // compiles
+    return Math.min(await time(fixed, 1), await time(fixed, 1));
+  });
+}
+
+function measure(engine: Engine, open: OpenDecision, milliseconds: number, warnings: string[]): Promise<TunedPlan | null> {
+  return onScratch(engine, open, warnings, async (run, time) => {
+    const { key, decision } = open;
+    const [fixed, ...others] = decision.plans;
+    const expected = await valuesOf(engine, run, fixed);
+    const right: string[] = [fixed];
+    for (const plan of others) {
+      const reason = await disagreement(engine, run, plan, expected);
+      if (reason) warnings.push(`tune: ${key}: plan ${plan} is left out: ${reason}`);
+      else right.push(plan);
+    }
+    const repeats = Math.max(1, Math.min(mostRepeats, Math.ceil(leastSample / Math.max(milliseconds, 1e-3))));
+    return { key, fixed, isStored: false, ...(await fastestPlan(right, (plan) => time(plan, repeats))) };
+  });
+}
+
+/** Runs `work` with a decision's operands; null, and a warning, where that fails. */
+async function onScratch<R>(engine: Engine, { key, decision }: OpenDecision, warnings: string[], work: (run: Run, time: (plan: string, repeats: number) => Promise<number>) => Promise<R>): Promise<R | null> {
   try {
     return await engine.scope(async () => {
       const run = noGrad(() => decision.trial((shape) => randomOperand(engine, shape)));
       const once = (plan: string): void => engine.inOp(`tune ${decision.op}`, () => void noGrad(() => run(plan)));
-      const expected = await valuesOf(engine, run, fixed);
-      const right: string[] = [fixed];
-      for (const plan of decision.plans.slice(1)) {
-        const reason = await disagreement(engine, run, plan, expected);
-        if (reason) warnings.push(`tune: ${key}: plan ${plan} is left out: ${reason}`);
-        else right.push(plan);
-      }
-      const { plan, milliseconds } = await fastestPlan(right, async (each, repeats) => {
+      await engine.sync();
+      return work(run, async (plan, repeats) => {
         const start = performance.now();
-        for (let repeat = 0; repeat < repeats; repeat++) once(each);
+        for (let repeat = 0; repeat < repeats; repeat++) once(plan);
         await engine.sync();
         return (performance.now() - start) / repeats;
       });
-      return { key, fixed, plan, milliseconds, isStored: false };
     });
   } catch (error) {
     if (error instanceof DeviceLostError) throw error;
-    warnings.push(`tune: ${key}: keeps plan ${fixed}: ${(error as Error).message}`);
+    warnings.push(`tune: ${key}: keeps plan ${decision.plans[0]}: ${(error as Error).message}`);
     return null;
   }
 }
@@ -156,28 +201,28 @@ function relativeDifference(got: Float32Array, expected: Float32Array): number {
 }
 
 /**
- * The plan with the least median time over rounds in which all take turns; the first, the fixed one, unless another is faster by
- * `leastGain`. `time` gives ms a run over so many repeats. Every plan has run before: nothing is left to compile.
+ * The fastest plan over rounds in which all take turns. `time` gives ms a run; every plan has run before, so that nothing is left to
+ * compile. Other programs can only make a run longer, so the least time counts; but the first plan, the fixed one, is left only for
+ * one that is faster by `leastGain` in its median too.
  */
-export async function fastestPlan(plans: readonly string[], time: (plan: string, repeats: number) => Promise<number>): Promise<{ plan: string; milliseconds: Record<string, number> }> {
+export async function fastestPlan(plans: readonly string[], time: (plan: string) => Promise<number>): Promise<{ plan: string; milliseconds: Record<string, number> }> {
   const [fixed] = plans as [string];
-  const first = await time(fixed, 1);
-  const repeats = Math.max(1, Math.min(mostRepeats, Math.ceil(leastSample / Math.max(first, 1e-3))));
   const samples = new Map(plans.map((plan) => [plan, [] as number[]]));
+  const least = (plan: string): number => Math.min(...samples.get(plan)!);
   let racing = [...plans];
   for (let round = 0; round < mostRounds && racing.length > 1; round++) {
     // Another one begins each round: what comes first may find the caches of the last.
     for (let turn = 0; turn < racing.length; turn++) {
       const plan = racing[(turn + round) % racing.length]!;
-      samples.get(plan)!.push(await time(plan, repeats));
+      samples.get(plan)!.push(await time(plan));
     }
-    const least = Math.min(...racing.map((plan) => median(samples.get(plan)!)));
-    racing = racing.filter((plan) => Math.min(...samples.get(plan)!) <= (round ? hopeless.later : hopeless.atOnce) * least);
+    const best = Math.min(...racing.map(least));
+    racing = racing.filter((plan) => least(plan) <= (round ? hopeless.later : hopeless.atOnce) * best);
   }
-  const milliseconds = Object.fromEntries([...samples].filter(([, times]) => times.length).map(([plan, times]) => [plan, median(times)]));
-  const best = racing.reduce((left, right) => (milliseconds[right]! < (milliseconds[left] ?? Infinity) ? right : left), racing[0] ?? fixed);
-  const gains = milliseconds[fixed] === undefined || milliseconds[best]! < (1 - leastGain) * milliseconds[fixed];
-  return { plan: gains ? best : fixed, milliseconds };
+  const milliseconds = Object.fromEntries([...samples].filter(([, times]) => times.length).map(([plan]) => [plan, least(plan)]));
+  const isFaster = (plan: string): boolean => [least, (each: string) => median(samples.get(each)!)].every((of) => of(plan) < (1 - leastGain) * of(fixed));
+  const faster = racing.filter((plan) => plan !== fixed && isFaster(plan)).sort((a, b) => least(a) - least(b));
+  return { plan: faster[0] ?? fixed, milliseconds };
 }
 
 function median(values: readonly number[]): number {

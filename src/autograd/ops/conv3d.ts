@@ -202,7 +202,6 @@ function choosePlan(engine: Engine, pass: Pass, geometry: Geometry): ChannelPlan
       op: `conv3d.${pass}`,
       extents: { batch, groups, in: inChannels, out: outChannels, taps, positions, stride: product(stride) },
       plans: [fixed, ...others],
-      work: batch * groups * inChannels * outChannels * taps * positions,
       trial: conv3dTrial(pass, geometry),
     };
   });

@@ -248,7 +248,6 @@ function gemmDecision(device: Device, a: Shape, b: Shape, problem: Problem, { tr
     variant: `${transposeA ? 'T' : 'N'}${transposeB ? 'T' : 'N'}${activation === 'none' ? '' : ' activated'}`,
     extents: { batch, m, n, k },
     plans: [fixed, ...possible],
-    work: batch * m * n * k,
     trial: (operand) => {
       const [left, right] = [operand(a), operand(b)];
       return (plan) => [gemm(left, right, { transposeA, transposeB, activation, slope, plan })];

@@ -185,7 +185,6 @@ export const scaledDotProductAttention = defineOp('scaledDotProductAttention', (
       variant: `${causal ? 'causal' : ''}${bias ? ' biased' : ''}`.trim(),
       extents: { pairs: common.pairs, queries: d.queries, keys: d.keys, columns: 4 * vecs },
       plans,
-      work: (pass === 'forward' ? 2 : 5) * common.pairs * d.queries * d.keys * d.headDim,
       isComposite: true,
       trial: (operand) => {
         const operands = { q: operand(shapes.q), k: operand(shapes.k), v: operand(shapes.v), bias: operand(shapes.bias) };

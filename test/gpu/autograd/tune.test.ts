@@ -92,7 +92,7 @@ describe('a tuned engine', () => {
     engine.plans.isNoting = true;
     await work(engine);
     const before = engine.memory.liveBuffers;
-    const report = await engine.tune({ store, seconds: 60 });
+    const report = await engine.tune({ store, seconds: 60, leastShare: 0 });
     expect(report.warnings).toEqual([]);
     expect(report.left).toBe(0);
     expect(report.tuned.map(({ key }) => key).sort()).toEqual(met.map(({ key }) => key).sort());
@@ -117,7 +117,7 @@ describe('a tuned engine', () => {
   it('keeps the fixed plan where time is up, where another computes something else, and where one fails', async () => {
     engine.plans.isNoting = true;
     const wrong: PlanDecision = {
-      op: 'test', extents: {}, plans: ['right', 'wrong', 'failing'], work: 1,
+      op: 'test', extents: {}, plans: ['right', 'wrong', 'failing'],
       trial: (operand) => {
         const x = operand([100]);
         return (plan) => {
@@ -135,6 +135,20 @@ describe('a tuned engine', () => {
     expect(warnings[1]).toMatch(/plan failing is left out: no such kernel$/);
     engine.plans.isNoting = false;
     engine.plans.reset();
+  });
+
+  it('leaves what takes next to none of the time as it is, unmeasured and not kept', async () => {
+    const kept: string[] = [];
+    engine.plans.isNoting = true;
+    await work(engine);
+    const { tuned } = await engine.tune({ store: { read: async () => null, write: async (_, text) => void kept.push(text) }, leastShare: 0.1, seconds: 60 });
+    engine.plans.isNoting = false;
+    engine.plans.reset();
+    const unmeasured = tuned.filter(({ milliseconds }) => Object.keys(milliseconds).length === 1);
+    expect(tuned).toHaveLength(met.length);
+    expect(unmeasured.length).toBeGreaterThan(met.length / 2);
+    expect(unmeasured.every(({ plan, fixed }) => plan === fixed)).toBe(true);
+    expect(Object.keys((JSON.parse(kept[0]!) as { plans: object }).plans)).toHaveLength(tuned.length - unmeasured.length);
   });
 
   it('is refused inside a scope', () => {

@@ -4,7 +4,7 @@ import { fastestPlan } from '../../../src/autograd/tune.ts';
 import { formatRecord, parseRecord, readRecord, recordName, writeRecord } from '../../../src/autograd/tuning-record.ts';
 import type { TuningStore } from '../../../src/engine/index.ts';
 
-const decision = (over: Partial<PlanDecision> = {}): PlanDecision => ({ op: 'matmul', variant: 'NT', extents: { m: 100, n: 64 }, plans: ['tiled', 'rows'], work: 10, trial: () => () => [], ...over });
+const decision = (over: Partial<PlanDecision> = {}): PlanDecision => ({ op: 'matmul', variant: 'NT', extents: { m: 100, n: 64 }, plans: ['tiled', 'rows'], trial: () => () => [], ...over });
 
 describe('PlanTable', () => {
   it('gives the fixed plan, and asks for nothing, until somebody tunes', () => {
@@ -13,16 +13,16 @@ describe('PlanTable', () => {
     expect(table.undecided).toEqual([]);
   });
 
-  it('remembers what was met, once a class of sizes, the dearest first and what is made of others last', () => {
+  it('remembers what was met, once a class of sizes, what is made of others last', () => {
     const table = new PlanTable();
     table.isNoting = true;
+    table.choose('tiled', () => decision({ op: 'attention', isComposite: true }));
     for (const m of [65, 100, 128]) table.choose('tiled', () => decision({ extents: { m, n: 64 } }));
-    table.choose('tiled', () => decision({ extents: { m: 129, n: 64 }, work: 31 }));
-    table.choose('tiled', () => decision({ op: 'attention', isComposite: true, work: 1e9 }));
+    table.choose('tiled', () => decision({ extents: { m: 129, n: 64 } }));
     table.choose('tiled', () => decision({ op: 'alone', plans: ['tiled'] }));
     expect(table.undecided.map(({ key, seen }) => [key, seen])).toEqual([
-      ['matmul NT m≤256 n≤64: tiled rows', 1],
       ['matmul NT m≤128 n≤64: tiled rows', 3],
+      ['matmul NT m≤256 n≤64: tiled rows', 1],
       ['attention NT m≤128 n≤64: tiled rows', 1],
     ]);
   });
@@ -45,11 +45,11 @@ describe('PlanTable', () => {
 });
 
 /** ms a run of each plan, in turn; the last holds on. */
-function clock(times: Record<string, number[]>): { time: (plan: string, repeats: number) => Promise<number>; calls: [string, number][] } {
-  const calls: [string, number][] = [];
+function clock(times: Record<string, number[]>): { time: (plan: string) => Promise<number>; calls: string[] } {
+  const calls: string[] = [];
   const left = Object.fromEntries(Object.entries(times).map(([plan, values]) => [plan, [...values]]));
-  const time = (plan: string, repeats: number): Promise<number> => {
-    calls.push([plan, repeats]);
+  const time = (plan: string): Promise<number> => {
+    calls.push(plan);
     const values = left[plan]!;
     return Promise.resolve(values.length > 1 ? values.shift()! : values[0]!);
   };
@@ -57,9 +57,15 @@ function clock(times: Record<string, number[]>): { time: (plan: string, repeats:
 }
 
 describe('fastestPlan', () => {
-  it('takes the plan with the least median, not the least time', async () => {
+  it('does not take a plan for one lucky time', async () => {
     const { time } = clock({ fixed: [10], lucky: [2, 30, 30, 30], steady: [8] });
-    expect((await fastestPlan(['fixed', 'lucky', 'steady'], time)).plan).toBe('steady');
+    expect((await fastestPlan(['fixed', 'lucky', 'steady'], time)).plan).toBe('fixed');
+  });
+
+  it('is not misled where another program holds up some of the runs', async () => {
+    const held = { fixed: [10, 10, 90, 10, 90, 90, 10, 90], slower: [12, 90, 12, 90, 12, 12, 90], faster: [90, 8, 8, 90, 8, 8, 90] };
+    expect((await fastestPlan(['fixed', 'slower'], clock(held).time)).plan).toBe('fixed');
+    expect((await fastestPlan(['fixed', 'slower', 'faster'], clock(held).time)).plan).toBe('faster');
   });
 
   it('stays with the fixed plan where another is not a tenth faster', async () => {
@@ -75,26 +81,16 @@ describe('fastestPlan', () => {
   it('runs a hopeless plan once, the fixed one too', async () => {
     const slow = clock({ fixed: [10], slow: [100], fast: [5.1] });
     expect((await fastestPlan(['fixed', 'slow', 'fast'], slow.time)).plan).toBe('fast');
-    expect(slow.calls.filter(([plan]) => plan === 'slow')).toHaveLength(1);
+    expect(slow.calls.filter((plan) => plan === 'slow')).toHaveLength(1);
     const fixedIsSlow = clock({ fixed: [100], fast: [5] });
     expect((await fastestPlan(['fixed', 'fast'], fixedIsSlow.time)).plan).toBe('fast');
-    expect(fixedIsSlow.calls).toHaveLength(1 + 2); // one to learn how long it takes
-  });
-
-  it('repeats short runs until a sample is long enough', async () => {
-    const short = clock({ fixed: [0.5], other: [0.4] });
-    await fastestPlan(['fixed', 'other'], short.time);
-    expect(short.calls[0]).toEqual(['fixed', 1]);
-    expect(new Set(short.calls.slice(1).map(([, repeats]) => repeats))).toEqual(new Set([8]));
-    const long = clock({ fixed: [500], other: [400] });
-    await fastestPlan(['fixed', 'other'], long.time);
-    expect(new Set(long.calls.map(([, repeats]) => repeats))).toEqual(new Set([1]));
+    expect(fixedIsSlow.calls).toHaveLength(2);
   });
 
   it('lets another plan begin each round', async () => {
     const { time, calls } = clock({ a: [10], b: [10] });
     await fastestPlan(['a', 'b'], time);
-    expect(calls.slice(1, 5).map(([plan]) => plan)).toEqual(['a', 'b', 'b', 'a']);
+    expect(calls.slice(0, 4)).toEqual(['a', 'b', 'b', 'a']);
   });
 });
 
