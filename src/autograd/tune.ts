@@ -11,6 +11,8 @@ const leastGain = 0.1;
 /** A plan so many times as slow as the fastest is not run again: after one sample, which may have been held up, and after more. */
 const hopeless = { atOnce: 8, later: 2 };
 const mostRounds = 7;
+/** Where the fixed plan's median is so many times its least time, other programs are in the way and nothing can be told apart. */
+const mostUnrest = 2;
 /** ms that a sample takes at least: repeats make up for short runs, whose submit would be what is timed. */
 const leastSample = 4;
 const mostRepeats = 64;
@@ -44,6 +46,8 @@ export interface TuningReport {
   choices: PlanChoices;
   /** Decisions that the time did not suffice for, or whose operands did not fit: they keep the fixed plan. */
   left: number;
+  /** Decisions that keep the fixed plan, and are not kept in the store, since other programs disturbed the measurement. */
+  busy: number;
   seconds: number;
   warnings: string[];
 }
@@ -58,7 +62,7 @@ export async function tunePlans(engine: Engine, { seconds = 20, leastShare = 0.0
   const { plans } = engine;
   const wasNoting = plans.isNoting;
   const identity = tuningIdentity(engine.device);
-  const report: TuningReport = { tuned: [], choices: {}, left: 0, seconds: 0, warnings: [] };
+  const report: TuningReport = { tuned: [], choices: {}, left: 0, busy: 0, seconds: 0, warnings: [] };
   const stored = await readRecord(store, identity, report.warnings);
   const measured: Record<string, string> = {};
   const decide = (tuned: TunedPlan): void => {
@@ -86,8 +90,10 @@ export async function tunePlans(engine: Engine, { seconds = 20, leastShare = 0.0
         report.left++;
         continue;
       }
-      measured[tuned.key] = tuned.plan;
-      decide(tuned);
+      const { isBusy, ...decided } = tuned;
+      if (isBusy) report.busy++;
+      else measured[tuned.key] = tuned.plan;
+      decide(decided);
     }
   } finally {
     plans.isNoting = wasNoting;
@@ -125,7 +131,7 @@ function fixedTime(engine: Engine, open: OpenDecision, warnings: string[]): Prom
   });
 }
 
-function measure(engine: Engine, open: OpenDecision, milliseconds: number, warnings: string[]): Promise<TunedPlan | null> {
+function measure(engine: Engine, open: OpenDecision, milliseconds: number, warnings: string[]): Promise<(TunedPlan & { isBusy: boolean }) | null> {
   return onScratch(engine, open, warnings, async (run, time) => {
     const { key, decision } = open;
     const [fixed, ...others] = decision.plans;
@@ -203,9 +209,9 @@ function relativeDifference(got: Float32Array, expected: Float32Array): number {
 /**
  * The fastest plan over rounds in which all take turns. `time` gives ms a run; every plan has run before, so that nothing is left to
  * compile. Other programs can only make a run longer, so the least time counts; but the first plan, the fixed one, is left only for
- * one that is faster by `leastGain` in its median too.
+ * one that is faster by `leastGain` in its median too. `isBusy`: the times were too unsteady to leave it at all.
  */
-export async function fastestPlan(plans: readonly string[], time: (plan: string) => Promise<number>): Promise<{ plan: string; milliseconds: Record<string, number> }> {
+export async function fastestPlan(plans: readonly string[], time: (plan: string) => Promise<number>): Promise<{ plan: string; milliseconds: Record<string, number>; isBusy: boolean }> {
   const [fixed] = plans as [string];
   const samples = new Map(plans.map((plan) => [plan, [] as number[]]));
   const least = (plan: string): number => Math.min(...samples.get(plan)!);
@@ -220,9 +226,10 @@ export async function fastestPlan(plans: readonly string[], time: (plan: string)
     racing = racing.filter((plan) => least(plan) <= (round ? hopeless.later : hopeless.atOnce) * best);
   }
   const milliseconds = Object.fromEntries([...samples].filter(([, times]) => times.length).map(([plan]) => [plan, least(plan)]));
-  const isFaster = (plan: string): boolean => [least, (each: string) => median(samples.get(each)!)].every((of) => of(plan) < (1 - leastGain) * of(fixed));
-  const faster = racing.filter((plan) => plan !== fixed && isFaster(plan)).sort((a, b) => least(a) - least(b));
-  return { plan: faster[0] ?? fixed, milliseconds };
+  const middle = (plan: string): number => median(samples.get(plan)!);
+  const isBusy = plans.length > 1 && middle(fixed) > mostUnrest * least(fixed);
+  const faster = racing.filter((plan) => [least, middle].every((of) => of(plan) < (1 - leastGain) * of(fixed))).sort((a, b) => least(a) - least(b));
+  return { plan: isBusy ? fixed : (faster[0] ?? fixed), milliseconds, isBusy };
 }
 
 function median(values: readonly number[]): number {

@@ -71,11 +71,11 @@ export class RunPlans {
       return;
     }
     engine.plans.isNoting = false;
-    const { choices, tuned, left, seconds, warnings } = await engine.tune({ store: this.tuning.store, ...(this.tuning.seconds !== undefined && { seconds: this.tuning.seconds }) });
+    const { choices, tuned, left, busy, seconds, warnings } = await engine.tune({ store: this.tuning.store, ...(this.tuning.seconds !== undefined && { seconds: this.tuning.seconds }) });
     this.stages.push({ stage, afterStep: step, plans: choices });
     await host.files.writeFile(host.files.join(host.folder, PLANS_FILE), new TextEncoder().encode(`${JSON.stringify({ format, ...this.identity, stages: this.stages }, null, 1)}\n`));
     const others = tuned.filter(({ plan, fixed }) => plan !== fixed);
-    host.onNote(`tuned ${tuned.length} kernel plans in ${seconds.toFixed(1)} s: ${others.length} other than the fixed ones${left ? `; ${left} left as they were` : ''}`);
+    host.onNote(`tuned ${tuned.length} kernel plans in ${seconds.toFixed(1)} s: ${others.length} other than the fixed ones${left ? `; ${left} left as they were` : ''}${busy ? `; ${busy} not decided, since other programs were busy` : ''}`);
     for (const warning of warnings) host.onNote(warning);
   }
 
