@@ -10,12 +10,17 @@ export interface Conv3dOptions {
   dilation?: number | Triple;
   /** Input and output channels are cut into this many groups that do not see each other; `groups` = channels is depthwise. */
   groups?: number;
-  /** Overrides the adapter's plan (for tests and benches); `subgroup` still falls back where it cannot run or has few channels. */
+  /** Overrides the adapter's plan (for tests and benches); `subgroup` and `columns` still fall back where they cannot run. */
   plan?: Conv3dPlan;
 }
 
-/** `subgroup`: on CPU adapters that broadcast in registers; `plain`: tiles of channels, or one channel at a time where there are few. */
-export type Conv3dPlan = 'plain' | 'subgroup';
+/**
+ * `subgroup`: on CPU adapters that broadcast in registers; `columns`: matrix products; `plain`: tiles of channels, or one channel at a
+ * time where there are few; `wide`: tiles of as many channels at twice as many positions.
+ */
+export type Conv3dPlan = 'plain' | 'wide' | 'subgroup' | 'columns';
+
+export type Pass = 'forward' | 'input-gradient' | 'weight-gradient';
 
 /** Everything that a convolution's shapes and options determine. Channels are those of one group. */
 export interface Geometry {

@@ -1,11 +1,13 @@
 import backwardBiasSource from '../../../kernels/conv3d.backward-bias.wgsl';
 import backwardWeightSingleSource from '../../../kernels/conv3d.backward-weight-single.wgsl';
 import backwardWeightSubgroupSource from '../../../kernels/conv3d.backward-weight-subgroup.wgsl';
+import backwardWeightWideSource from '../../../kernels/conv3d.backward-weight-wide.wgsl';
 import backwardWeightSource from '../../../kernels/conv3d.backward-weight.wgsl';
 import packWeightSource from '../../../kernels/conv3d.pack-weight.wgsl';
 import singleSource from '../../../kernels/conv3d.single.wgsl';
 import subgroupSource from '../../../kernels/conv3d.subgroup.wgsl';
 import tiledSource from '../../../kernels/conv3d.tiled.wgsl';
+import wideSource from '../../../kernels/conv3d.wide.wgsl';
 import { defineKernel, sizeOf, type Device, type KernelSpec, type ParamType, type Shape } from '../../engine/index.ts';
 import type { Engine } from '../engine.ts';
 import { checkDType, checkTensor, defineOp, runKernel } from '../op.ts';
@@ -15,15 +17,21 @@ import { record } from '../tape.ts';
 import { Tensor } from '../tensor.ts';
 import { columnSum } from './column-sum.ts';
 import { channelTile, gatherAxes, packAxes, weightGradientAxes } from './conv3d-axes.ts';
-import { flatStrides, geometryOf, phasesOf, product, vector, type Conv3dOptions, type Conv3dPlan, type Geometry, type Phase, type Triple } from './conv3d-geometry.ts';
+import { canUseColumns, forwardByColumns, inputGradientByColumns, weightGradientByColumns } from './conv3d-columns.ts';
+import { flatStrides, geometryOf, phasesOf, product, vector, type Conv3dOptions, type Geometry, type Pass, type Phase, type Triple } from './conv3d-geometry.ts';
 import { copyAlongAxis } from './copy-along-axis.ts';
 import { broadcastsInRegisters, hasSubgroupsOf8 } from './matmul.ts';
 import { sliceOf } from './slice.ts';
 
-/** How many output channels an invocation makes at once: one, a tile of `channelTile`, or `subgroupTile` with broadcasts. */
-type ChannelPlan = 'single' | 'tiled' | 'subgroup';
+/**
+ * How many output channels an invocation makes at once: one, a tile of `channelTile` (`wide`: at twice as many positions), or
+ * `subgroupTile` with broadcasts; or matrix products.
+ */
+type ChannelPlan = GatherPlan | 'columns';
+type GatherPlan = 'single' | 'tiled' | 'wide' | 'subgroup';
 
 const laneTile = 4; // positions or columns at which an invocation of the tiled kernels computes `channelTile` output channels
+const wideTile = 2 * laneTile; // of the wide kernels
 const minTiledChannels = 4; // below this half of a tile would be padding
 const subgroupTile = 16; // output channels of the subgroup kernels,
 const minSubgroupChannels = 12; // and so many make them worth it
@@ -67,6 +75,8 @@ const tiledKernel = defineKernel({
   workgroups: gatherWorkgroups(channelTile, laneTile),
   split: (params) => gatherAxes(params, true),
 });
+
+const wideKernel = defineKernel({ ...tiledKernel, label: 'conv3d.wide', source: wideSource, constants: { LANES: 8 }, workgroups: gatherWorkgroups(channelTile, wideTile) });
 
 const subgroupKernel = defineKernel({
   ...tiledKernel,
@@ -131,6 +141,13 @@ const backwardWeightKernel = defineKernel({
   split: weightGradientAxes,
 });
 
+const backwardWeightWideKernel = defineKernel({
+  ...backwardWeightKernel,
+  label: 'conv3d.backward-weight-wide',
+  source: backwardWeightWideSource,
+  workgroups: weightGradientWorkgroupsOf(channelTile, wideTile),
+});
+
 const backwardWeightSubgroupKernel = defineKernel({
   ...backwardWeightKernel,
   label: 'conv3d.backward-weight-subgroup',
@@ -150,7 +167,7 @@ const backwardWeightSingleKernel = defineKernel({
   split: weightGradientAxes,
 });
 
-const weightGradientKernels = { subgroup: backwardWeightSubgroupKernel, tiled: backwardWeightKernel, single: backwardWeightSingleKernel };
+const weightGradientKernels = { subgroup: backwardWeightSubgroupKernel, wide: backwardWeightWideKernel, tiled: backwardWeightKernel, single: backwardWeightSingleKernel };
 
 const backwardBiasKernel = defineKernel({
   label: 'conv3d.backward-bias',
@@ -186,31 +203,36 @@ export const conv3d = defineOp('conv3d', (x: Tensor, weight: Tensor, bias: Tenso
   ]);
 });
 
-type Pass = 'forward' | 'input-gradient' | 'weight-gradient';
-
 /** The plan asked for, or the engine's choice. */
 function choosePlan(engine: Engine, pass: Pass, geometry: Geometry): ChannelPlan {
   const { batch, groups, inChannels, outChannels, outExtent, kernel, stride } = geometry;
   const { device } = engine;
-  const fixed = fixedPlan(device, pass === 'input-gradient' ? inChannels : outChannels, geometry.plan);
+  const fixed = fixedPlan(device, pass, geometry);
   if (geometry.plan) return fixed;
   return engine.plans.choose(fixed, () => {
-    const others = (['subgroup', 'tiled', 'single'] as const).filter((plan) => plan !== fixed && (plan !== 'subgroup' || hasSubgroupsOf8(device)));
+    const others = (['columns', 'subgroup', 'wide', 'tiled', 'single'] as const).filter((plan) => plan !== fixed && (plan !== 'subgroup' || hasSubgroupsOf8(device)) && (plan !== 'columns' || canUseColumns(device, pass, geometry)));
     const taps = product(kernel);
     const positions = product(outExtent);
     return {
       op: `conv3d.${pass}`,
       extents: { batch, groups, in: inChannels, out: outChannels, taps, positions, stride: product(stride) },
       plans: [fixed, ...others],
+      isComposite: true,
       trial: conv3dTrial(pass, geometry),
     };
   });
 }
 
-/** The plan that was fastest on this kind of adapter for so many output channels. */
-function fixedPlan(device: Device, outChannels: number, wanted: Conv3dPlan = 'subgroup'): ChannelPlan {
-  if (wanted === 'subgroup' && outChannels >= minSubgroupChannels && broadcastsInRegisters(device)) return 'subgroup';
-  return outChannels >= minTiledChannels ? 'tiled' : 'single';
+/** The plan that was fastest on this kind of adapter for so many output channels, or what comes closest to the plan asked for. */
+function fixedPlan(device: Device, pass: Pass, geometry: Geometry): ChannelPlan {
+  const { plan: wanted, inChannels, outChannels } = geometry;
+  const made = pass === 'input-gradient' ? inChannels : outChannels;
+  const broadcasts = broadcastsInRegisters(device);
+  const isWorthColumns = broadcasts && Math.min(inChannels, outChannels) >= minTiledChannels;
+  if ((wanted === 'columns' || (wanted === undefined && isWorthColumns)) && canUseColumns(device, pass, geometry)) return 'columns';
+  if ((wanted ?? 'subgroup') === 'subgroup' && made >= minSubgroupChannels && broadcasts) return 'subgroup';
+  if (made < minTiledChannels) return 'single';
+  return wanted === 'wide' || (wanted === undefined && device.isSoftware && !broadcasts) ? 'wide' : 'tiled';
 }
 
 function conv3dTrial(pass: Pass, geometry: Geometry): PlanTrial<ChannelPlan> {
@@ -236,6 +258,7 @@ function conv3dTrial(pass: Pass, geometry: Geometry): PlanTrial<ChannelPlan> {
 }
 
 function runForward(x: Tensor, weight: Tensor, bias: Tensor | null, y: Tensor, geometry: Geometry, plan: ChannelPlan): void {
+  if (plan === 'columns') return forwardByColumns(x, weight, bias, y, geometry);
   const { batch, groups, inChannels, outChannels, inExtent, outExtent, kernel, stride, before, dilation } = geometry;
   const taps = product(kernel);
   const gather = prepareGather(weight, { groups, inChannels, outChannels, taps, inStride: taps, outStride: inChannels * taps, plan });
@@ -263,6 +286,7 @@ function runForward(x: Tensor, weight: Tensor, bias: Tensor | null, y: Tensor, g
  * from the part of dY that reaches it: the kernels' own pieces would copy it once a phase.
  */
 function inputGradient(dY: Tensor, weight: Tensor, geometry: Geometry, plan: ChannelPlan): Tensor {
+  if (plan === 'columns') return inputGradientByColumns(dY, weight, geometry);
   const { batch, groups, inChannels, inExtent, outExtent, kernel, stride, before, dilation } = geometry;
   const { engine } = dY;
   const shape = [batch, groups * inChannels, ...inExtent];
@@ -293,7 +317,7 @@ function inputGradient(dY: Tensor, weight: Tensor, geometry: Geometry, plan: Cha
  * dX as a gather: input positions with the same remainder by the stride (a phase) read the same taps, so each phase is a
  * convolution of dY with stride 1 and every `step`-th tap. The phases tile dX: each element is written once.
  */
-function inputGradientByPhases(dY: Tensor, weight: Tensor, geometry: Geometry, plan: ChannelPlan): Tensor {
+function inputGradientByPhases(dY: Tensor, weight: Tensor, geometry: Geometry, plan: GatherPlan): Tensor {
   const { engine } = dY;
   const { batch, groups, inChannels, outChannels, inExtent, outExtent, kernel } = geometry;
   const taps = product(kernel);
@@ -335,7 +359,7 @@ interface WeightLayout {
   taps: number;
   inStride: number;
   outStride: number;
-  plan: ChannelPlan;
+  plan: GatherPlan;
 }
 
 /** A gather convolution's kernel, the weight as that kernel reads it, and their params. */
@@ -344,15 +368,16 @@ function prepareGather(weight: Tensor, { groups, inChannels, outChannels, taps, 
   if (plan === 'single') return { kernel: singleKernel, weight, params };
   const packed = weight.engine.empty([groups, Math.ceil(outChannels / channelTile), taps, inChannels, channelTile]);
   runKernel(packWeightKernel, { weight, y: packed }, params);
-  return { kernel: plan === 'subgroup' ? subgroupKernel : tiledKernel, weight: packed, params };
+  return { kernel: { subgroup: subgroupKernel, wide: wideKernel, tiled: tiledKernel }[plan], weight: packed, params };
 }
 
 function weightGradient(x: Tensor, dY: Tensor, geometry: Geometry, plan: ChannelPlan): Tensor {
+  if (plan === 'columns') return weightGradientByColumns(x, dY, geometry);
   const { batch, groups, inChannels, outChannels, inExtent, outExtent, kernel, stride, before, dilation } = geometry;
   const { [plan]: gradientKernel } = weightGradientKernels;
   const columns = inChannels * product(kernel);
   const rows = batch * outExtent[0] * outExtent[1];
-  const [channelsEach, columnsEach] = ({ subgroup: [subgroupTile, laneTile], tiled: [channelTile, laneTile], single: [1, 1] } as const)[plan];
+  const [channelsEach, columnsEach] = ({ subgroup: [subgroupTile, laneTile], wide: [channelTile, wideTile], tiled: [channelTile, laneTile], single: [1, 1] } as const)[plan];
   const workgroupsPerChunk = groups * Math.ceil(outChannels / channelsEach) * Math.ceil(columns / (columnsEach * gradientKernel.constants!.LANES!));
   const shape = [groups * outChannels, inChannels, ...kernel];
   const mostChunks = Math.max(1, Math.floor(x.engine.device.bindingLimit / (4 * sizeOf(shape)))); // all partial sums are bound at once
