@@ -34,6 +34,7 @@ const laneTile = 4; // positions or columns at which an invocation of the tiled 
 const wideTile = 2 * laneTile; // of the wide kernels
 const minTiledChannels = 4; // below this half of a tile would be padding
 const subgroupTile = 16; // output channels of the subgroup kernels,
+const minColumnPositions = 4096; // fewer make products too small to pay for laying out their columns
 const minSubgroupChannels = 12; // and so many make them worth it
 const weightGradientWorkgroups = 512; // enough to occupy a large GPU; more only adds partial sums
 
@@ -225,10 +226,10 @@ function choosePlan(engine: Engine, pass: Pass, geometry: Geometry): ChannelPlan
 
 /** The plan that was fastest on this kind of adapter for so many output channels, or what comes closest to the plan asked for. */
 function fixedPlan(device: Device, pass: Pass, geometry: Geometry): ChannelPlan {
-  const { plan: wanted, inChannels, outChannels } = geometry;
+  const { plan: wanted, inChannels, outChannels, outExtent } = geometry;
   const made = pass === 'input-gradient' ? inChannels : outChannels;
   const broadcasts = broadcastsInRegisters(device);
-  const isWorthColumns = broadcasts && Math.min(inChannels, outChannels) >= minTiledChannels;
+  const isWorthColumns = broadcasts && Math.min(inChannels, outChannels) >= minTiledChannels && product(outExtent) >= minColumnPositions;
   if ((wanted === 'columns' || (wanted === undefined && isWorthColumns)) && canUseColumns(device, pass, geometry)) return 'columns';
   if ((wanted ?? 'subgroup') === 'subgroup' && made >= minSubgroupChannels && broadcasts) return 'subgroup';
   if (made < minTiledChannels) return 'single';
