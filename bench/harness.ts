@@ -38,13 +38,13 @@ export interface HarnessOptions {
 }
 
 /** A case whose passes together take longer than this on a software adapter is skipped. */
-const mostSeconds = 5;
+export const mostSeconds = 5;
 /** Of the ceiling, guessed before anything is measured. */
 const assumedShare = 0.3;
 
 export async function runCase(engine: Engine, bench: BenchCase, atStart: Ceiling, { quick, all }: HarnessOptions): Promise<Outcome> {
   const { family, name, forward, backward } = bench;
-  const seconds = [forward, backward].reduce((sum, work) => sum + (work ? secondsAtBest(work, atStart) / assumedShare : 0), 0);
+  const seconds = secondsExpected(bench, atStart);
   if (engine.device.isSoftware && !all && seconds > mostSeconds) return { family, name, skipped: `about ${seconds.toFixed(0)} s a run on this software adapter; --all runs it` };
   let prepared: PreparedCase | null = null;
   try {
@@ -66,6 +66,11 @@ export async function runCase(engine: Engine, bench: BenchCase, atStart: Ceiling
     engine.device.pool.trim();
     globalThis.gc?.();
   }
+}
+
+/** Of one forward and backward pass, before anything of the case is measured. */
+export function secondsExpected({ forward, backward }: BenchCase, ceiling: Ceiling): number {
+  return [forward, backward].reduce((sum, work) => sum + (work ? secondsAtBest(work, ceiling) / assumedShare : 0), 0);
 }
 
 function secondsAtBest({ flop, bytes }: Work, { flops, bandwidth }: Ceiling): number {

@@ -2,7 +2,8 @@
 import type { Engine } from '../src/autograd/index.ts';
 import type { CohortScan, FileSystem } from '../src/data/index.ts';
 import { openPrivateFiles } from '../src/platform/browser-files.ts';
-import { decodeCheckpoint, encodeCheckpoint, globalStepOf, totalSteps, train, type RunState, type VolumeStore } from '../src/train/index.ts';
+import { browserTuningStore } from '../src/platform/browser-tuning-store.ts';
+import { decodeCheckpoint, encodeCheckpoint, globalStepOf, isTunedByDefault, totalSteps, train, type RunState, type VolumeStore } from '../src/train/index.ts';
 import packageJson from '../package.json';
 import { checkpointBytes } from './checkpoint-source.ts';
 import { isLost, openBrowserEngine, type OpenedEngine } from './open-engine.ts';
@@ -134,7 +135,7 @@ export class TrainingRuns {
     const records = (await readMetrics(files, id)).flatMap((record) => (record.kind !== 'distillation' && record.globalStep <= reached ? [record] : []));
     this.emit({ kind: 'begun', id, totalSteps: total, records });
     const outcome = await train(opened.engine, state, cohort, {
-      files, folder: runFolder(id), volumes,
+      files, folder: runFolder(id), volumes, ...(isTunedByDefault(state.config) && { tuning: { store: browserTuningStore() } }),
       onStep: (record) => this.emit({ kind: 'step', record, totalSteps: total, stageSteps: state.config.stages[record.stage]!.steps }),
       onValidation: ({ globalStep, stage, meanAuroc }) => this.emit({ kind: 'validation', globalStep, stage, meanAuroc }),
       onNote: (text) => this.emit({ kind: 'note', text }),

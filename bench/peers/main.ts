@@ -18,6 +18,8 @@ const halfTolerance = 3e-2;
 const tolerance = 1e-4;
 /** Through a whole model, forward and backward, the same gradients agree to 1e-5 and better; a wrong layer shows in the first digit. */
 const stepTolerance = 1e-3;
+/** Times the fastest peer's: who is slower than that is timed once, since it can't be the best. */
+const outclassed = 3;
 /** A round takes several runs of what is short. */
 const roundMilliseconds = 150;
 
@@ -27,6 +29,7 @@ const { values: options } = parseArgs({
     filter: { type: 'string' },
     engines: { type: 'string' },
     rounds: { type: 'string', default: '5' },
+    seconds: { type: 'string', default: '30' },
     patience: { type: 'string', default: '480' },
     json: { type: 'boolean', default: false },
     verbose: { type: 'boolean', default: false },
@@ -92,19 +95,23 @@ async function compare(problem: Problem, peers: PeerHandle[]): Promise<Row> {
   const order = [...right.keys()];
   const rounds = new Map(order.map((peer) => [peer, [] as number[]]));
   const runs = new Map<PeerHandle, number>();
-  for (const peer of order) {
-    const [first] = await timesOf(peer, 1); // warm-up
-    runs.set(peer, Math.max(1, Math.min(20, Math.round(roundMilliseconds / first!))));
-  }
-  for (let round = 0; round < Number(options.rounds); round++) {
+  const firsts = new Map<PeerHandle, number>();
+  for (const peer of order) firsts.set(peer, (await timesOf(peer, 1))[0]!); // warm-up
+  for (const [peer, first] of firsts) runs.set(peer, Math.max(1, Math.min(20, Math.round(roundMilliseconds / first))));
+  const fastest = Math.min(...[...firsts].filter(([{ name }]) => name !== 'ct-lite').map(([, first]) => first));
+  const racing = order.filter((peer) => peer.name === 'ct-lite' || firsts.get(peer)! <= outclassed * fastest);
+  const ofRound = racing.reduce((sum, peer) => sum + runs.get(peer)! * firsts.get(peer)!, 0);
+  const roundCount = Math.max(1, Math.min(Number(options.rounds), Math.floor((1000 * Number(options.seconds)) / ofRound)));
+  for (const peer of order) if (!racing.includes(peer)) rounds.get(peer)!.push(firsts.get(peer)!);
+  for (let round = 0; round < roundCount; round++) {
     // Another one begins each round.
-    for (let turn = 0; turn < order.length; turn++) {
-      const peer = order[(turn + round) % order.length]!;
+    for (let turn = 0; turn < racing.length; turn++) {
+      const peer = racing[(turn + round) % racing.length]!;
       rounds.get(peer)!.push(median(await timesOf(peer, runs.get(peer)!)));
     }
   }
   const ours = order.find(({ name }) => name === 'ct-lite');
-  const ratioOf = (peer: PeerHandle): number | null => (ours ? median(rounds.get(peer)!.map((time, round) => time / rounds.get(ours)![round]!)) : null);
+  const ratioOf = (peer: PeerHandle): number | null => (ours ? median(rounds.get(peer)!.map((time, round) => time / rounds.get(ours)![round]!)) : null); // of the first round where it was timed once
   for (const [peer, times] of rounds) row.engines[peer.name] = { milliseconds: median(times), least: Math.min(...times), most: Math.max(...times), error: right.get(peer)!, ratio: ratioOf(peer) };
   for (const peer of ours ? order : []) {
     if (peer === ours || peer.name.startsWith('torch')) continue; // printed with its ratio, but no WebGPU engine

@@ -1,9 +1,11 @@
 import fillSource from '../../kernels/fill.wgsl';
-import { byteLength, check, checkShape, countingAdapter, defineKernel, Device, floats, formatShape, sizeOf, type DType, type FloatType, type PoolStats, type Shape } from '../engine/index.ts';
+import { byteLength, check, checkShape, countingAdapter, defineKernel, Device, floats, formatShape, sizeOf, type DType, type FloatType, type PoolStats, type Shape, type TuningStore } from '../engine/index.ts';
+import { PlanTable } from './plan-table.ts';
 import { requireF16 } from './require-f16.ts';
 import { castView, runPieces } from './split.ts';
 import { reachableNodes, releaseNode, type TapeNode } from './tape.ts';
 import { Tensor } from './tensor.ts';
+import { tunePlans, type TuneOptions, type TuningReport } from './tune.ts';
 
 export interface TensorOptions {
   requiresGrad?: boolean;
@@ -31,11 +33,16 @@ const fillKernel = defineKernel({
 /** Makes tensors on one device and frees them: the entry to everything that computes. Open one with `openEngine`. */
 export class Engine {
   readonly device: Device;
+  /** Which kernel plans ops take. */
+  readonly plans = new PlanTable();
+  private readonly tuningStore: TuningStore | null;
   private scopes: Scope[] = [];
   private tracking = true;
 
-  constructor(device: Device) {
+  /** `tuningStore`: where `tune` keeps what it finds unless told otherwise. */
+  constructor(device: Device, { tuningStore = null }: { tuningStore?: TuningStore | null } = {}) {
     this.device = device;
+    this.tuningStore = tuningStore;
   }
 
   /**
@@ -129,12 +136,23 @@ export class Engine {
 
   /** An engine that allocates what this one would for the same work, and computes nothing: see `countingAdapter`. */
   async counting(): Promise<Engine> {
-    return new Engine(await Device.open(countingAdapter(this.device), { bindingLimit: this.device.bindingLimit }));
+    const engine = new Engine(await Device.open(countingAdapter(this.device), { bindingLimit: this.device.bindingLimit }));
+    engine.plans.pin(this.plans.choices);
+    return engine;
   }
 
   /** Submits what is recorded and waits until the GPU has done it. */
   sync(): Promise<void> {
     return this.device.sync();
+  }
+
+  /**
+   * Measures the plans of the kernels that ran since `plans.isNoting` was set and pins the fastest, or those that `store` remembers of
+   * this adapter. Plans round differently, so results change in their last bits. Call it between steps, outside of scopes.
+   */
+  tune(options: TuneOptions = {}): Promise<TuningReport> {
+    check(this.scopes.length === 0, 'tune', () => 'a scope is open; tune between steps, after it has ended');
+    return tunePlans(this, { store: this.tuningStore, ...options });
   }
 
   /** Frees the device. Every tensor of this engine is lost. */

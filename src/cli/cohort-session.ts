@@ -114,10 +114,10 @@ export function decodeJob({ id, path, part, metadata }: CohortScan): Pick<Decode
 }
 
 export function openVolumeStore(pool: DecodePool, { grid, antialias }: VolumeInput, onDecoded?: CohortSessionOptions['onDecoded']): VolumeStore {
-  const decode = async (scan: CohortScan): Promise<Float32Array> => {
+  const decode = async (scan: CohortScan): Promise<Float32Array | Uint8Array> => {
     const decoded = await pool.decode({ ...decodeJob(scan), grid, antialias });
     onDecoded?.(scan, decoded);
-    return decoded.values;
+    return decoded.grey ?? decoded.values;
   };
   return new VolumeStore(decode, grid.shape, volumeCacheBytes, (values, quality, { id }) => pool.compress({ name: id, values, shape: grid.shape, quality }));
 }

@@ -8,7 +8,7 @@ import { presets, type CtLite } from '../model/index.ts';
 import type { DecodePool } from '../platform/node-decode-pool.ts';
 import { nodeFiles } from '../platform/node-files.ts';
 import type { Progress } from '../platform/progress.ts';
-import { embedReports, embedVolumes, encodePrompts, type RunState } from '../train/index.ts';
+import { embedReports, embedVolumes, encodePrompts, type RunState, type VolumeValues } from '../train/index.ts';
 import { cohortOptions, decodeJob, type CohortSource } from './cohort-session.ts';
 import { EmbeddingStore } from './embedding-store.ts';
 import { Interrupted } from './interrupt.ts';
@@ -77,12 +77,13 @@ async function embedScans(scans: Cohort['scans'], store: EmbeddingStore, model: 
   const skipped: EmbedSummary['skipped'] = [];
   let done = scans.length - todo.length;
   const progress = start('embedding scans', scans.length, done);
-  let batch: { id: string; values: Float32Array }[] = [];
+  let batch: { id: string; values: Float32Array; grey?: Uint8Array }[] = [];
   const flush = async (): Promise<void> => {
     if (!batch.length) return;
     const size = batch[0]!.values.length;
-    const input = new Float32Array(batch.length * size);
-    batch.forEach(({ values }, row) => input.set(values, row * size));
+    const isGrey = batch.every(({ grey }) => grey);
+    const input: VolumeValues = isGrey ? new Uint8Array(batch.length * size) : new Float32Array(batch.length * size);
+    batch.forEach(({ values, grey }, row) => input.set(isGrey ? grey! : values, row * size));
     const vectors = await embedVolumes(model.logScale.engine, model, input, grid.shape);
     for (const [row, { id }] of batch.entries()) await store.add(id, vectors[row]!);
     progress.update((done += batch.length));
@@ -101,7 +102,7 @@ async function embedScans(scans: Cohort['scans'], store: EmbeddingStore, model: 
         continue;
       }
       for (const warning of scan.warnings) progress.note(`${job.id}: ${warning}`);
-      batch.push({ id: job.id, values: scan.values });
+      batch.push({ id: job.id, values: scan.values, ...(scan.grey && { grey: scan.grey }) });
       if (batch.length === state.config.batch) await flush();
     }
     await flush();

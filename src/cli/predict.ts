@@ -3,12 +3,12 @@ import { basename } from 'node:path';
 import { Command } from 'commander';
 import { encode as encodePng } from 'fast-png';
 import { noGrad, type Engine } from '../autograd/index.ts';
-import { decodeScan, greyToValues, jpegRoundTrip, LABELS, scanId } from '../data/index.ts';
+import { decodeScan, GREY_VALUES, jpegRoundTrip, LABELS, scanId } from '../data/index.ts';
 import type { CtLite, Preset } from '../model/index.ts';
 import { initNodeCodecs } from '../platform/node-dicom-codecs.ts';
 import { nodeFiles } from '../platform/node-files.ts';
 import { openNodeScan } from '../platform/node-scan.ts';
-import { embedVolumes, encodePrompts, scoreLabels } from '../train/index.ts';
+import { embedVolumes, encodePrompts, scoreLabels, uploadVolumes, type VolumeValues } from '../train/index.ts';
 import { openNodeEngine } from './cohort-session.ts';
 import { openCheckpoint, openCtClip, requireModelFlags, withCtClipFlags, type OpenModel } from './open-model.ts';
 import { wholeNumber } from './options.ts';
@@ -64,7 +64,7 @@ async function runPredict(scan: string, flags: PredictFlags): Promise<void> {
     const { quality } = model;
     // A JPEG volume is what the student expects; anything else is compressed as in training. CT-CLIP's input is not compressed.
     const isGiven = quality === null || (format === 'jpeg-volume' && flags.quality === undefined);
-    const input = Float32Array.from(isGiven ? values : greyToValues(await jpegRoundTrip(values, grid.shape, quality)));
+    const input: VolumeValues = isGiven ? (decoded.grey ?? Float32Array.from(values)) : await jpegRoundTrip(values, grid.shape, quality);
     const [embedding] = await embedVolumes(engine, model.model, input, grid.shape);
     const scores = Array.from(scoreLabels(embedding!, await encodePrompts(model.model, model.tokenizer)));
     const heatMap = model.lite && (flags.heatMap || flags.out) ? await heatMapPng(engine, model.lite, input, grid.shape) : null;
@@ -114,10 +114,10 @@ const tilesInRow = 4;
  * One slice a token layer, grey, with the mean attention of the heads over it in red: nothing at or below the volume's mean, full
  * at its largest, or at twice the mean where that is more, so that a model that looks everywhere alike paints nothing.
  */
-async function heatMapPng(engine: Engine, model: CtLite, input: Float32Array<ArrayBuffer>, shape: Preset['grid']['shape']): Promise<Uint8Array> {
+async function heatMapPng(engine: Engine, model: CtLite, input: VolumeValues, shape: Preset['grid']['shape']): Promise<Uint8Array> {
   const [depth, height, width] = shape;
   const [t, h, w] = model.vision.grid;
-  const attention = await engine.scope(async () => (await noGrad(() => model.vision.forward(engine.tensor(input, [1, 1, ...shape])).attention).toArray()) as Float32Array);
+  const attention = await engine.scope(async () => (await noGrad(() => model.vision.forward(uploadVolumes(engine, input, [1, 1, ...shape])).attention).toArray()) as Float32Array);
   const heads = attention.length / (t * h * w);
   const heat = Float32Array.from({ length: t * h * w }, (_, n) => Array.from({ length: heads }, (_, head) => attention[head * t * h * w + n]!).reduce((sum, value) => sum + value, 0));
   const mean = heat.reduce((sum, value) => sum + value, 0) / heat.length;
@@ -128,7 +128,8 @@ async function heatMapPng(engine: Engine, model: CtLite, input: Float32Array<Arr
     const z = Math.min(depth - 1, Math.floor(((layer + 0.5) * depth) / t));
     for (let y = 0; y < tile; y++) {
       for (let x = 0; x < tile; x++) {
-        const grey = (input[(z * height + Math.floor((y * height) / tile)) * width + Math.floor((x * width) / tile)]! + 1) * 127.5;
+        const voxel = input[(z * height + Math.floor((y * height) / tile)) * width + Math.floor((x * width) / tile)]!;
+        const grey = ((input instanceof Uint8Array ? GREY_VALUES[voxel]! : voxel) + 1) * 127.5;
         const attended = bilinear(heat, layer * h * w, h, w, ((y + 0.5) / tile) * h - 0.5, ((x + 0.5) / tile) * w - 0.5);
         const strength = Math.max(0, attended - mean) / (full - mean);
         const at = ((Math.floor(layer / tilesInRow) * tile + y) * tilesInRow * tile + (layer % tilesInRow) * tile + x) * 3;

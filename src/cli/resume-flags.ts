@@ -6,7 +6,7 @@ import type { TrainFlags } from './train.ts';
 
 /** Flags that may differ: --learning-rate by design (a diverged run goes on with less), --adapter since another machine may finish, --memory since it changes rounding alone, --profile since it only watches. */
 type FreeFlag = 'resume' | 'learningRate' | 'adapter' | 'memory' | 'profile';
-type BoundFlag = Exclude<keyof TrainFlags, FreeFlag>;
+type BoundFlag = Exclude<keyof TrainFlags, FreeFlag | 'tune' | 'deterministic'>;
 
 const none = 'none';
 
@@ -66,6 +66,8 @@ export function refuseContradictions(flags: TrainFlags, given: (flag: keyof Trai
     const same = paths.includes(name) && has !== none ? resolve(String(has)) === resolve(String(got)) : has === got;
     if (!same) contradictions.push(contradiction(name, got, has));
   }
+  if (given('tune') && !config.tune) contradictions.push('--tune was given where the run takes the fixed plans');
+  if (given('deterministic') && config.tune) contradictions.push('--deterministic was given where the run is tuned');
   if (contradictions.length === 0) return;
   const moved = (['data', 'reports', 'labels'] as const).some(given) ? `; where the data have moved, change "source" in ${folder}/config.json` : '';
   throw new Error(`train: ${folder}: the run goes on with its own settings, but ${contradictions.join('; ')}. Leave ${contradictions.length > 1 ? 'these flags' : 'this flag'} out, or start a new run (--init ${folder} gives it this one's models)${moved}`);

@@ -25,6 +25,8 @@ export interface RunConfig {
   teacher?: TeacherSource;
   /** How the run keeps within GPU memory. Absent in runs of a browser. */
   memory?: MemoryPlan;
+  /** Kernel plans are measured after the first step of each stage; else they are the fixed ones. Absent in runs of earlier versions, which have those. */
+  tune?: boolean;
   train: TrainConfig;
 }
 

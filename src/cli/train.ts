@@ -6,8 +6,9 @@ import type { FloatType } from '../autograd/index.ts';
 import type { PresetName } from '../model/index.ts';
 import { presets } from '../model/index.ts';
 import { nodeFiles } from '../platform/node-files.ts';
+import { nodeTuningStore } from '../platform/node-tuning-store.ts';
 import { createProgress } from '../platform/progress.ts';
-import { decodeCheckpoint, evaluateSplit, findTextTower, globalStepOf, makeConfig, openTextTower, readCheckpointHeader, requirePrecision, requireTeacher, scoreScans, shareSteps, STAGES, TextCache, totalSteps, train, TRAINABLE_PARTS, withTeacher, type Evaluation, type RunState, type StageName, type TeacherTargets, type TextTowerConfig, type TrainablePart, type TrainConfig } from '../train/index.ts';
+import { decodeCheckpoint, evaluateSplit, findTextTower, globalStepOf, isTunedByDefault, makeConfig, openTextTower, readCheckpointHeader, requirePrecision, requireTeacher, scoreScans, shareSteps, STAGES, TextCache, totalSteps, train, TRAINABLE_PARTS, withTeacher, type Evaluation, type RunState, type StageName, type TeacherTargets, type TextTowerConfig, type TrainablePart, type TrainConfig } from '../train/index.ts';
 import { cohortSource, openCohortSession, openNodeEngine, withCohortFlags, type CohortSession, type CohortSource, type OpenedEngine } from './cohort-session.ts';
 import { Interrupted, interruptSignal } from './interrupt.ts';
 import { byteSize, wholeNumber } from './options.ts';
@@ -52,6 +53,8 @@ export interface TrainFlags {
   quality?: number;
   learningRate?: number;
   adapter?: string;
+  tune?: boolean;
+  deterministic?: boolean;
   /** A file, or true for the default one. */
   profile?: string | true;
   patients: number;
@@ -77,7 +80,9 @@ export function trainCommand(): Command {
     .option('--targets <folder>', 'where the targets of --teacher are kept, for runs to share; default targets/ in the run folder')
     .option('--resume <run>', 'go on with an interrupted run in its own folder. Its settings hold: --learning-rate, --adapter, --memory (then planned anew: the same up to rounding) and --profile may differ, any other flag that does is refused')
     .option('--out <folder>', 'run folder; default runs/ and the time')
-    .option('--seed <n>', 'the same seed on the same adapter gives the same run', wholeNumber(0, 0x7fffffff), 0)
+    .option('--seed <n>', 'the same seed on the same adapter gives the same run, to the bit where it is not tuned', wholeNumber(0, 0x7fffffff), 0)
+    .addOption(new Option('--tune', 'measure after the first step of each stage which kernel plans are the fastest here, and keep that for the run and in the cache folder (default of runs of 500 steps and more)').conflicts('deterministic'))
+    .option('--deterministic', 'take the fixed kernel plans: the same bits in every run with this seed on this adapter')
     .option('--steps <n>', 'optimiser steps over all stages, shared out at the start of the run', wholeNumber(1))
     .option('--batch <n>', 'volumes at once; with fewer than 4 a step the embeddings are not centred', wholeNumber(1))
     .option('--virtual-batch <n>', 'volumes a step, in parts of --batch: the gradients of all together in the memory of one part; default --batch', wholeNumber(1))
@@ -122,7 +127,7 @@ async function runTrain(flags: TrainFlags, command: Command): Promise<void> {
     if (flags.resume) await removeLeftovers(folder);
     const { teacher } = state.config;
     const targets = teacher && config.teacher ? await openTargets({ engine: opened.engine, source: config.teacher, teacher, session, signal, note: say }) : undefined;
-    await runStages(opened, state, session, folder, signal, targets, flags.profile === true ? join(folder, 'trace.json') : flags.profile);
+    await runStages(opened, state, session, folder, signal, config.tune ?? false, targets, flags.profile === true ? join(folder, 'trace.json') : flags.profile);
     await finish(opened, state, session, folder, config, started);
   } catch (error) {
     throw withWayOn(error, folder);
@@ -169,6 +174,7 @@ async function newRun(flags: TrainFlags, given: (flag: keyof TrainFlags) => bool
       ...(flags.textTower && { textTower: { folder: flags.textTower, frozen: flags.freezeText ?? false } }),
       ...(flags.textCache && { textCache: flags.textCache }),
       ...(flags.teacher && { teacher: { file: flags.teacher, targets: flags.targets ?? join(folder, 'targets') } }),
+      tune: flags.tune ?? (!flags.deterministic && isTunedByDefault(train)),
       train,
     },
   };
@@ -290,14 +296,14 @@ async function openTextCache(state: RunState, folder: string): Promise<void> {
   if (state.textCache.size) say(`${state.textCache.size} texts that the tower has read are in ${folder}`);
 }
 
-async function runStages(opened: OpenedEngine, state: RunState, session: CohortSession, folder: string, signal: AbortSignal, targets: TeacherTargets | undefined, traceFile: string | undefined): Promise<void> {
+async function runStages(opened: OpenedEngine, state: RunState, session: CohortSession, folder: string, signal: AbortSignal, tune: boolean, targets: TeacherTargets | undefined, traceFile: string | undefined): Promise<void> {
   const { cohort, volumes } = session;
   const progress = createProgress({ title: 'training', total: totalSteps(state.config), start: globalStepOf(state) });
   signal.addEventListener('abort', () => progress.note('stopping after this step (Ctrl-C again ends at once)'));
   const profiler = traceFile === undefined ? undefined : profileSteps(opened, session, traceFile, (text) => progress.note(text));
   try {
     const outcome = await train(opened.engine, state, cohort, {
-      files: nodeFiles, folder, volumes, ...(targets && { targets }), ...(profiler && { profiler }),
+      files: nodeFiles, folder, volumes, ...(targets && { targets }), ...(profiler && { profiler }), ...(tune && { tuning: { store: nodeTuningStore() } }),
       onStep: ({ globalStep, stage, step, losses, volumesPerSecond, gpuBytes }) =>
         progress.update(globalStep, { stage: `${stage} ${step}/${state.config.stages[stage]!.steps}`, loss: losses.loss!, volumesPerSecond, gpuBytes }),
       onNote: (text) => progress.note(text),

@@ -39,7 +39,7 @@ export interface JpegVolumeDescription {
 
 export interface JpegVolume extends JpegVolumeDescription {
   /** [D, Y, X] flat, 0..255. */
-  grey: Uint8Array;
+  grey: Uint8Array<ArrayBuffer>;
 }
 
 export interface EncodeJpegVolumeOptions {

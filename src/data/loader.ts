@@ -37,6 +37,8 @@ export interface DecodeScanOptions extends ReadScanOptions {
 export interface DecodedScan {
   /** [D, Y, X] of the grid, in [-1, 1]. */
   values: Float32Array;
+  /** The same as grey levels, where the input went through JPEG last: `values` is `greyToValues` of it. */
+  grey?: Uint8Array<ArrayBuffer>;
   warnings: string[];
   format: ScanFormat;
   /** Quality of the JPEG that the values last went through, or null for uncompressed input. */
@@ -58,7 +60,8 @@ export async function decodeScan(
 ): Promise<DecodedScan> {
   const decoded = await decodeByFormat(scan, name, grid, options);
   if (options.quality === undefined) return decoded;
-  return { ...decoded, values: greyToValues(await jpegRoundTrip(decoded.values, grid.shape, options.quality)), quality: options.quality };
+  const grey = await jpegRoundTrip(decoded.values, grid.shape, options.quality);
+  return { ...decoded, values: greyToValues(grey), grey, quality: options.quality };
 }
 
 /** The scan as a volume in HU at its own spacing, whatever its format. */
@@ -107,7 +110,7 @@ async function decodeByFormat(scan: ScanContent, name: string, grid: InputGrid, 
   }
   const jpeg = await decodeJpegVolume(scan as Uint8Array, name);
   const decoded = { format, quality: jpeg.quality, ...(options.keepVolume && { volume: toVolume(jpeg, name) }) } as const;
-  if (isOnGrid(jpeg, grid)) return { ...decoded, values: greyToValues(jpeg.grey), warnings: [] };
+  if (isOnGrid(jpeg, grid)) return { ...decoded, values: greyToValues(jpeg.grey), grey: jpeg.grey, warnings: [] };
   const { values } = preprocess(toVolume(jpeg, name), grid, { antialias });
   const warning = `the JPEG volume is [${jpeg.shape.join(', ')}] at [${jpeg.spacingMm.join(', ')}] mm, resampled to the model's [${grid.shape.join(', ')}] at [${grid.spacingMm.join(', ')}] mm; prepare it at the model's preset instead`;
   return { ...decoded, values, warnings: [warning] };

@@ -6,3 +6,4 @@ export { check, DeviceLostError, EngineError, OutOfMemoryError } from './errors.
 export { allKernels, defineKernel, floats, sourceFor, type AxisLayout, type Kernel, type KernelSpec, type Params, type ParamType, type SplitAxis } from './kernel.ts';
 export type { DeviceProfile, DispatchTime, KernelTime } from './profile.ts';
 export { broadcastShapes, checkShape, formatShape, normalizeAxis, sameShape, sizeOf, stridesOf, type Shape } from './shape.ts';
+export type { TuningStore } from './tuning-store.ts';

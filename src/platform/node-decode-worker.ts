@@ -13,7 +13,8 @@ parentPort?.on('message', (request: DecodeRequest) => {
   runPoolJob(request.job).then(
     (result) => {
       const reply: DecodeReply = { id: request.id, result };
-      parentPort!.postMessage(reply, [(result instanceof Uint8Array ? result : result.values).buffer as ArrayBuffer]);
+      const arrays = result instanceof Uint8Array ? [result] : [result.values, ...(result.grey ? [result.grey] : [])];
+      parentPort!.postMessage(reply, arrays.map(({ buffer }) => buffer as ArrayBuffer));
     },
     (error: unknown) => {
       const reply: DecodeReply = { id: request.id, error: error instanceof Error ? error.message : String(error) };

@@ -6,9 +6,10 @@
 import { brotliDecompress } from 'node:zlib';
 import { chmod, mkdir, mkdtemp, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
-import { constants, homedir, tmpdir } from 'node:os';
-import { dirname, join, resolve } from 'node:path';
+import { constants, tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
+import { cacheFolder } from './cache-folder.ts';
 
 const PACKAGE = '@sparticuz/chromium';
 const LOADER = 'libvulkan.so.1';
@@ -89,10 +90,7 @@ async function privateFolder(path: string): Promise<string> {
 }
 
 function cacheCandidates(): string[] {
-  const cache = process.env.XDG_CACHE_HOME;
-  // XDG: a relative path is to be ignored.
-  const base = cache && resolve(cache) === cache ? cache : join(homedir(), '.cache');
-  return [join(base, 'ct-lite'), join(tmpdir(), `ct-lite-${process.getuid?.() ?? 'user'}`)];
+  return [cacheFolder(), join(tmpdir(), `ct-lite-${process.getuid?.() ?? 'user'}`)];
 }
 
 /** Writes into a folder beside the target and renames it, so that two processes that start together don't see half a library. */
@@ -117,7 +115,7 @@ async function unpackInto(parent: string, name: string, files: () => Promise<Map
 }
 
 /**
- * Unpacks the driver and the loader from @sparticuz/chromium, once a version, into `$XDG_CACHE_HOME/ct-lite` or `~/.cache/ct-lite`,
+ * Unpacks the driver and the loader from @sparticuz/chromium, once a version, into the cache folder,
  * else into a folder of this user's own below the temporary directory.
  *
  * @throws Error with a remedy where the platform is not linux-x64, the package is missing, or no folder can be written
@@ -140,7 +138,7 @@ export async function unpackSwiftShader(): Promise<SwiftShaderFolder> {
       failures.push(`${parent}: ${error instanceof Error ? error.message : String(error)}`);
     }
   }
-  throw new Error(`swiftshader: a writable cache folder with 7 MB free is needed, tried ${failures.join('; ')}; set XDG_CACHE_HOME to one`);
+  throw new Error(`swiftshader: a writable cache folder with 7 MB free is needed, tried ${failures.join('; ')}; set CT_LITE_CACHE to one`);
 }
 
 /**

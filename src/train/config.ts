@@ -167,3 +167,10 @@ export function shareSteps(stages: TrainConfig['stages'], total: number): TrainC
 export function totalSteps(config: TrainConfig): number {
   return STAGES.reduce((steps, stage) => steps + (config.stages[stage]?.steps ?? 0), 0);
 }
+
+/** Runs from so many steps on are tuned unless they are to be deterministic: shorter ones are over before it pays. */
+const stepsWorthTuning = 500;
+
+export function isTunedByDefault(config: TrainConfig): boolean {
+  return totalSteps(config) >= stepsWorthTuning;
+}

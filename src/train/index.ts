@@ -1,7 +1,7 @@
 export { bootstrapMetrics, type Interval, type MetricIntervals } from './bootstrap.ts';
 export { compareModels, type Comparison } from './compare.ts';
 export { compressCheckpoint, type CompressedCheckpoint, type CompressedHeadReport, type CompressionChoice } from './compress-checkpoint.ts';
-export { makeConfig, shareSteps, STAGES, totalSteps, TRAINABLE_PARTS, withTeacher, type StageName, type TeacherConfig, type TextTowerConfig, type TrainablePart, type TrainConfig } from './config.ts';
+export { isTunedByDefault, makeConfig, shareSteps, STAGES, totalSteps, TRAINABLE_PARTS, withTeacher, type StageName, type TeacherConfig, type TextTowerConfig, type TrainablePart, type TrainConfig } from './config.ts';
 export { openCtClipBaseline, type OpenedBaseline } from './ct-clip-baseline.ts';
 export { countMemory, type MemoryCount, type RunOutline } from './count-memory.ts';
 export { embedReports } from './embed-texts.ts';
@@ -13,6 +13,7 @@ export { auroc, evaluateLabels, type EvaluationMetrics, type ScoredSplit } from 
 export { AdamW } from './optimizer.ts';
 export { readScans, type SkippedScan } from './read-scans.ts';
 export { renderReport, type ReportData, type SliceExample } from './report.ts';
+export type { RunTuning } from './run-plans.ts';
 export { distinctReports, measureRetrieval, type RetrievalResult } from './retrieval.ts';
 export { collectReport, type ReportSource } from './run-report.ts';
 export { decodeCheckpoint, disposeState, encodeCheckpoint, prepareStage, readCheckpointHeader, requirePrecision, requireTeacher, type RunState } from './run-state.ts';

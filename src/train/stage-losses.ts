@@ -7,10 +7,10 @@ import type { HostTaps } from './teacher-targets.ts';
 import { tokenize } from './texts.ts';
 import { uploadGrey, uploadVolumes, type VolumeValues } from './upload-volumes.ts';
 
-/** Decoded volumes [size·D·Y·X] of a step or a part of it, `jpeg` as grey levels; null where the stage does not use them. */
+/** Decoded volumes [size·D·Y·X] of a step or a part of it, `jpeg` as grey levels, `raw` too where the scans are stored as JPEG; null where the stage does not use them. */
 export interface StepVolumes {
   size: number;
-  raw: Float32Array<ArrayBuffer> | null;
+  raw: VolumeValues | null;
   jpeg: Uint8Array<ArrayBuffer> | null;
   /** Of a foreign teacher, where the run has one and the stage distils. */
   targets: HostTaps | null;

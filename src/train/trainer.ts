@@ -2,6 +2,7 @@
 import type { Engine } from '../autograd/index.ts';
 import type { Cohort, FileSystem } from '../data/index.ts';
 import { STAGES, totalSteps, type StageName } from './config.ts';
+import { RunPlans, type RunTuning } from './run-plans.ts';
 import { applyPrecision, endStage, encodeCheckpoint, prepareStage, requirePrecision, type RunState } from './run-state.ts';
 import { loadStep, type StepInput } from './step-input.ts';
 import { runStep, type StepResult } from './steps.ts';
@@ -61,6 +62,8 @@ export interface TrainerHost {
   onStep: (record: StepRecord, total: number) => void;
   onValidation?: (record: ValidationRecord) => void;
   onNote: (text: string) => void;
+  /** Measures which kernel plans are the fastest here, after the first step of each stage. Without it the engine's plans stay. */
+  tuning?: RunTuning;
   /** Profiles some steps; its caller ends it where the run ends before. */
   profiler?: StepProfiler;
   /** True once the user asked to stop: the step in progress is finished and saved. */
@@ -85,6 +88,15 @@ export class DivergedError extends Error {
  * computes the same losses as the unbroken run: everything drawn depends on seed and step alone.
  */
 export async function train(engine: Engine, state: RunState, cohort: Cohort, host: TrainerHost): Promise<TrainingOutcome> {
+  const plans = host.tuning ? await RunPlans.open(engine, host, host.tuning, state.position) : null;
+  try {
+    return await runStages(engine, state, cohort, host, plans);
+  } finally {
+    plans?.close();
+  }
+}
+
+async function runStages(engine: Engine, state: RunState, cohort: Cohort, host: TrainerHost, plans: RunPlans | null): Promise<TrainingOutcome> {
   const { config } = state;
   const trainScans = cohort.scans.filter(({ split }) => split === 'train');
   const validationScans = cohort.splitTooSmall ? trainScans : cohort.scans.filter(({ split }) => split === 'validation');
@@ -134,6 +146,7 @@ export async function train(engine: Engine, state: RunState, cohort: Cohort, hos
       const started = performance.now();
       const input = await trace.span('wait for input', () => next);
       if (step + 1 < steps) next = load(step + 1);
+      plans?.stepBegins(stage);
       const result = await runStep(engine, state, stage, step, input, trace);
       const globalStep = globalStepOf(state) + 1;
       checkFinite(result, globalStep, stage, saved);
@@ -146,6 +159,7 @@ export async function train(engine: Engine, state: RunState, cohort: Cohort, hos
       await trace.span('metrics', () => metrics.append(record));
       host.profiler?.stepEnds(started);
       host.onStep(record, totalSteps(config));
+      await plans?.stepEnds(stage, step + 1);
 
       const last = step + 1 === steps;
       const due = last || (step + 1) % config.validateEvery === 0;

@@ -1,9 +1,12 @@
 /** The volumes of a cohort as model input, decoded ahead of need and kept in memory up to a bound. */
-import { jpegRoundTrip, type CohortScan } from '../data/index.ts';
+import { greyToValues, jpegRoundTrip, type CohortScan } from '../data/index.ts';
 import type { VolumeValues } from './upload-volumes.ts';
 
-/** Decodes one scan to the model's grid: Float32Array [D·Y·X] in [−1, 1], uncompressed. The platform gives it (worker threads). */
-export type DecodeScan = (scan: CohortScan) => Promise<Float32Array>;
+/**
+ * Decodes one scan to the model's grid, [D·Y·X] as it is stored: values in [−1, 1], or the grey levels of a JPEG volume that is on the
+ * grid already. The platform gives it (worker threads).
+ */
+export type DecodeScan = (scan: CohortScan) => Promise<Float32Array | Uint8Array>;
 
 /** Compresses a volume [D·Y·X] as JPEG and decodes it again: grey levels. Default in this thread; a platform may give worker threads. */
 export type CompressVolume = (values: Float32Array, quality: number, scan: CohortScan) => Promise<Uint8Array>;
@@ -13,7 +16,7 @@ export class VolumeStore {
   private readonly compress: CompressVolume;
   private readonly shape: [number, number, number];
   private readonly budget: number;
-  private readonly cache = new Map<string, Promise<Float32Array>>();
+  private readonly cache = new Map<string, Promise<Float32Array | Uint8Array>>();
 
   /** Keeps up to `budgetBytes` of decoded volumes, least recently used out first. */
   constructor(decode: DecodeScan, shape: [number, number, number], budgetBytes: number, compress: CompressVolume = (values, quality) => jpegRoundTrip(values, shape, quality)) {
@@ -23,8 +26,12 @@ export class VolumeStore {
     this.budget = Math.max(1, Math.floor(budgetBytes / (4 * shape[0] * shape[1] * shape[2])));
   }
 
-  /** Uncompressed input. */
-  raw(scan: CohortScan): Promise<Float32Array> {
+  /** Input that is not compressed here, as values. */
+  async raw(scan: CohortScan): Promise<Float32Array> {
+    return asValues(await this.stored(scan));
+  }
+
+  private stored(scan: CohortScan): Promise<Float32Array | Uint8Array> {
     const known = this.cache.get(scan.id);
     if (known) {
       this.cache.delete(scan.id);
@@ -45,9 +52,11 @@ export class VolumeStore {
     return this.compress(await this.raw(scan), quality, scan);
   }
 
-  /** Uncompressed volumes one after another, [B·D·Y·X]. */
-  rawBatch(scans: readonly CohortScan[]): Promise<Float32Array<ArrayBuffer>> {
-    return this.gather(scans, (count) => new Float32Array(count), (scan) => this.raw(scan));
+  /** Volumes one after another, [B·D·Y·X], not compressed here: grey levels where all are stored as JPEG, else values. */
+  async rawBatch(scans: readonly CohortScan[]): Promise<VolumeValues> {
+    const stored = await Promise.all(scans.map((scan) => this.stored(scan)));
+    if (stored.every((volume) => volume instanceof Uint8Array)) return this.gather(scans, (count) => new Uint8Array(count), async (_, index) => stored[index]!);
+    return this.gather(scans, (count) => new Float32Array(count), async (_, index) => asValues(stored[index]!));
   }
 
   /** The same after JPEG, each at its own quality, as grey levels. */
@@ -62,3 +71,5 @@ export class VolumeStore {
     return all;
   }
 }
+
+const asValues = (volume: Float32Array | Uint8Array): Float32Array => (volume instanceof Uint8Array ? greyToValues(volume) : volume);

@@ -11,7 +11,7 @@ import { affine } from './affine.ts';
 import { add, mul } from './binary.ts';
 import { gemm } from './matmul.ts';
 import { transpose } from './permute.ts';
-import { byRow, rowPlan, type RowPlan } from './row-plan.ts';
+import { byRow, runRows, type RowPlan } from './row-plan.ts';
 import { tileProduct } from './tile-product.ts';
 
 const TILE = 4;
@@ -79,7 +79,7 @@ export const attentionGram = defineOp('attentionGram', (f: Tensor, m: Tensor, { 
     const h = engine.empty(saved.f.shape);
     const dM = engine.empty(saved.m.shape);
     tileProduct(saved.f, { batch: tokens * channels, row: channels, column: 1 }, d, { batch: channels ** 2, row: channels, column: 1 }, h, { batches, rows: tokens, steps: channels, columns: channels });
-    runKernel(rowPlan(engine, plan) === 'row' ? backwardRowsKernel : backwardKernel, { f: saved.f, m: saved.m, h, dm: dM }, { rows: batches * tokens, channels });
+    runRows('attentionGram.backward', { row: backwardRowsKernel, workgroup: backwardKernel }, ['rows', 'channels'], { f: saved.f, m: saved.m, h, dm: dM }, { rows: batches * tokens, channels }, { plan, inPlace: ['h'] });
     return [needsF ? h : null, needsM ? dM : null];
   });
 });

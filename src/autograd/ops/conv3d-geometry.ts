@@ -1,4 +1,4 @@
-import { check, formatShape, type Shape } from '../../engine/index.ts';
+import { check, formatShape, type FloatType, type Shape } from '../../engine/index.ts';
 
 /** One number for each of the axes D, Y, X. */
 export type Triple = readonly [number, number, number];
@@ -10,12 +10,17 @@ export interface Conv3dOptions {
   dilation?: number | Triple;
   /** Input and output channels are cut into this many groups that do not see each other; `groups` = channels is depthwise. */
   groups?: number;
-  /** Overrides the adapter's plan (for tests and benches); `subgroup` still falls back where it cannot run or has few channels. */
+  /** Overrides the adapter's plan (for tests and benches); `subgroup` and `columns` still fall back where they cannot run. */
   plan?: Conv3dPlan;
 }
 
-/** `subgroup`: on CPU adapters that broadcast in registers. */
-export type Conv3dPlan = 'plain' | 'subgroup';
+/**
+ * `subgroup`: on CPU adapters that broadcast in registers; `columns`: matrix products; `plain`: tiles of channels, or one channel at a
+ * time where there are few; `wide`: tiles of as many channels at twice as many positions.
+ */
+export type Conv3dPlan = 'plain' | 'wide' | 'subgroup' | 'columns';
+
+export type Pass = 'forward' | 'input-gradient' | 'weight-gradient';
 
 /** Everything that a convolution's shapes and options determine. Channels are those of one group. */
 export interface Geometry {
@@ -29,11 +34,14 @@ export interface Geometry {
   stride: Triple;
   before: Triple;
   dilation: Triple;
-  plan: Conv3dPlan;
+  /** Of x, y and their gradients; the weight is f32. */
+  dtype: FloatType;
+  /** Asked for by the caller. */
+  plan: Conv3dPlan | undefined;
 }
 
 /** What shapes and options determine. Throws where they do not fit together. */
-export function geometryOf(x: Shape, weight: Shape, options: Conv3dOptions): Omit<Geometry, 'plan'> {
+export function geometryOf(x: Shape, weight: Shape, options: Conv3dOptions): Omit<Geometry, 'plan' | 'dtype'> {
   const { groups = 1 } = options;
   check(x.length === 5, 'conv3d', () => `x must be [B, C, D, Y, X], got ${formatShape(x)}`);
   check(weight.length === 5, 'conv3d', () => `weight must be [C_out, C_in/groups, kD, kY, kX], got ${formatShape(weight)}`);

@@ -1,26 +1,40 @@
 import backwardBiasSource from '../../../kernels/conv3d.backward-bias.wgsl';
 import backwardWeightSingleSource from '../../../kernels/conv3d.backward-weight-single.wgsl';
 import backwardWeightSubgroupSource from '../../../kernels/conv3d.backward-weight-subgroup.wgsl';
+import backwardWeightWideSource from '../../../kernels/conv3d.backward-weight-wide.wgsl';
 import backwardWeightSource from '../../../kernels/conv3d.backward-weight.wgsl';
 import packWeightSource from '../../../kernels/conv3d.pack-weight.wgsl';
 import singleSource from '../../../kernels/conv3d.single.wgsl';
 import subgroupSource from '../../../kernels/conv3d.subgroup.wgsl';
 import tiledSource from '../../../kernels/conv3d.tiled.wgsl';
+import wideSource from '../../../kernels/conv3d.wide.wgsl';
 import { bytesPerElement, defineKernel, floats, sizeOf, type Device, type KernelSpec, type ParamType, type Shape } from '../../engine/index.ts';
+import type { Engine } from '../engine.ts';
 import { checkDType, checkTensor, defineOp, floatType, runKernel } from '../op.ts';
+import type { PlanTrial } from '../plan-table.ts';
 import { innermost } from '../split-axes.ts';
 import { record } from '../tape.ts';
 import { Tensor } from '../tensor.ts';
 import { columnSum } from './column-sum.ts';
 import { channelTile, gatherAxes, packAxes, weightGradientAxes } from './conv3d-axes.ts';
-import { flatStrides, geometryOf, phasesOf, product, vector, type Conv3dOptions, type Conv3dPlan, type Geometry, type Phase, type Triple } from './conv3d-geometry.ts';
+import { canUseColumns, forwardByColumns, inputGradientByColumns, weightGradientByColumns } from './conv3d-columns.ts';
+import { flatStrides, geometryOf, phasesOf, product, vector, type Conv3dOptions, type Geometry, type Pass, type Phase, type Triple } from './conv3d-geometry.ts';
 import { copyAlongAxis } from './copy-along-axis.ts';
-import { broadcastsInRegisters } from './matmul.ts';
+import { broadcastsInRegisters, hasSubgroupsOf8 } from './matmul.ts';
 import { sliceOf } from './slice.ts';
 
+/**
+ * How many output channels an invocation makes at once: one, a tile of `channelTile` (`wide`: at twice as many positions), or
+ * `subgroupTile` with broadcasts; or matrix products.
+ */
+type ChannelPlan = GatherPlan | 'columns';
+type GatherPlan = 'single' | 'tiled' | 'wide' | 'subgroup';
+
 const laneTile = 4; // positions or columns at which an invocation of the tiled kernels computes `channelTile` output channels
+const wideTile = 2 * laneTile; // of the wide kernels
 const minTiledChannels = 4; // below this half of a tile would be padding
 const subgroupTile = 16; // output channels of the subgroup kernels,
+const minColumnPositions = 4096; // fewer make products too small to pay for laying out their columns
 const minSubgroupChannels = 12; // and so many make them worth it
 const weightGradientWorkgroups = 512; // enough to occupy a large GPU; more only adds partial sums
 
@@ -63,6 +77,8 @@ const tiledKernel = defineKernel({
   workgroups: gatherWorkgroups(channelTile, laneTile),
   split: (params) => gatherAxes(params, true),
 });
+
+const wideKernel = defineKernel({ ...tiledKernel, label: 'conv3d.wide', source: wideSource, constants: { LANES: 8 }, workgroups: gatherWorkgroups(channelTile, wideTile) });
 
 const subgroupKernel = defineKernel({
   ...tiledKernel,
@@ -129,6 +145,13 @@ const backwardWeightKernel = defineKernel({
   split: weightGradientAxes,
 });
 
+const backwardWeightWideKernel = defineKernel({
+  ...backwardWeightKernel,
+  label: 'conv3d.backward-weight-wide',
+  source: backwardWeightWideSource,
+  workgroups: weightGradientWorkgroupsOf(channelTile, wideTile),
+});
+
 const backwardWeightSubgroupKernel = defineKernel({
   ...backwardWeightKernel,
   label: 'conv3d.backward-weight-subgroup',
@@ -148,6 +171,8 @@ const backwardWeightSingleKernel = defineKernel({
   workgroups: weightGradientWorkgroupsOf(1, 1),
   split: weightGradientAxes,
 });
+
+const weightGradientKernels = { subgroup: backwardWeightSubgroupKernel, wide: backwardWeightWideKernel, tiled: backwardWeightKernel, single: backwardWeightSingleKernel };
 
 const backwardBiasKernel = defineKernel({
   label: 'conv3d.backward-bias',
@@ -172,29 +197,80 @@ export const conv3d = defineOp('conv3d', (x: Tensor, weight: Tensor, bias: Tenso
   const { engine } = x;
   const dtype = floatType(x, 'conv3d', 'x');
   checkDType(weight, 'conv3d', 'weight');
-  const geometry = { ...geometryOf(x.shape, weight.shape, options), plan: choosePlan(engine.device, options.plan) };
+  const geometry = { ...geometryOf(x.shape, weight.shape, options), dtype, plan: options.plan };
   const { batch, groups, outChannels, outExtent } = geometry;
   if (bias) {
     checkTensor(bias, 'conv3d', 'bias', [groups * outChannels]);
     checkDType(bias, 'conv3d', 'bias');
   }
   const y = engine.empty([batch, groups * outChannels, ...outExtent], dtype);
-  runForward(x, weight, bias, y, geometry);
+  runForward(x, weight, bias, y, geometry, choosePlan(engine, 'forward', geometry));
   return record(y, 'conv3d', [x, weight, bias], { x, weight }, (dY, saved, [needsX, needsWeight, needsBias]) => [
-    needsX ? inputGradient(dY, saved.weight, geometry) : null,
-    needsWeight ? weightGradient(saved.x, dY, geometry) : null,
+    needsX ? inputGradient(dY, saved.weight, geometry, choosePlan(engine, 'input-gradient', geometry)) : null,
+    needsWeight ? weightGradient(saved.x, dY, geometry, choosePlan(engine, 'weight-gradient', geometry)) : null,
     needsBias ? biasGradient(dY, geometry) : null,
   ]);
 });
 
-function choosePlan(device: Device, wanted: Conv3dPlan = 'subgroup'): Conv3dPlan {
-  return wanted === 'subgroup' && broadcastsInRegisters(device) ? 'subgroup' : 'plain';
+/** The plan asked for, or the engine's choice. */
+function choosePlan(engine: Engine, pass: Pass, geometry: Geometry): ChannelPlan {
+  const { batch, groups, inChannels, outChannels, outExtent, kernel, stride } = geometry;
+  const { device } = engine;
+  const fixed = fixedPlan(device, pass, geometry);
+  if (geometry.plan || geometry.dtype === 'f16') return fixed; // plans are measured with f32
+  return engine.plans.choose(fixed, () => {
+    const others = (['columns', 'subgroup', 'wide', 'tiled', 'single'] as const).filter((plan) => plan !== fixed && (plan !== 'subgroup' || hasSubgroupsOf8(device)) && (plan !== 'columns' || canUseColumns(device, pass, geometry)));
+    const taps = product(kernel);
+    const positions = product(outExtent);
+    return {
+      op: `conv3d.${pass}`,
+      extents: { batch, groups, in: inChannels, out: outChannels, taps, positions, stride: product(stride) },
+      plans: [fixed, ...others],
+      isComposite: true,
+      trial: conv3dTrial(pass, geometry),
+    };
+  });
 }
 
-function runForward(x: Tensor, weight: Tensor, bias: Tensor | null, y: Tensor, geometry: Geometry): void {
+/** The plan that was fastest on this kind of adapter for so many output channels, or what comes closest to the plan asked for. */
+function fixedPlan(device: Device, pass: Pass, geometry: Geometry): ChannelPlan {
+  const { plan: wanted, inChannels, outChannels, outExtent } = geometry;
+  const made = pass === 'input-gradient' ? inChannels : outChannels;
+  const broadcasts = broadcastsInRegisters(device);
+  const isWorthColumns = broadcasts && Math.min(inChannels, outChannels) >= minTiledChannels && product(outExtent) >= minColumnPositions;
+  if ((wanted === 'columns' || (wanted === undefined && isWorthColumns)) && canUseColumns(device, pass, geometry)) return 'columns';
+  if ((wanted ?? 'subgroup') === 'subgroup' && made >= minSubgroupChannels && broadcasts) return 'subgroup';
+  if (made < minTiledChannels) return 'single';
+  return wanted === 'wide' || (wanted === undefined && device.isSoftware && !broadcasts) ? 'wide' : 'tiled';
+}
+
+function conv3dTrial(pass: Pass, geometry: Geometry): PlanTrial<ChannelPlan> {
+  const { batch, groups, inChannels, outChannels, inExtent, outExtent, kernel } = geometry;
+  const shapes = { x: [batch, groups * inChannels, ...inExtent], weight: [groups * outChannels, inChannels, ...kernel], y: [batch, groups * outChannels, ...outExtent] };
+  return (operand) => {
+    if (pass === 'input-gradient') {
+      const [dY, weight] = [operand(shapes.y), operand(shapes.weight)];
+      return (plan) => [inputGradient(dY, weight, geometry, plan)];
+    }
+    const x = operand(shapes.x);
+    if (pass === 'weight-gradient') {
+      const dY = operand(shapes.y);
+      return (plan) => [weightGradient(x, dY, geometry, plan)];
+    }
+    const weight = operand(shapes.weight);
+    return (plan) => {
+      const y = x.engine.empty(shapes.y);
+      runForward(x, weight, null, y, geometry, plan);
+      return [y];
+    };
+  };
+}
+
+function runForward(x: Tensor, weight: Tensor, bias: Tensor | null, y: Tensor, geometry: Geometry, plan: ChannelPlan): void {
+  if (plan === 'columns') return forwardByColumns(x, weight, bias, y, geometry);
   const { batch, groups, inChannels, outChannels, inExtent, outExtent, kernel, stride, before, dilation } = geometry;
   const taps = product(kernel);
-  const gather = prepareGather(weight, { groups, inChannels, outChannels, taps, inStride: taps, outStride: inChannels * taps, plan: geometry.plan });
+  const gather = prepareGather(weight, { groups, inChannels, outChannels, taps, inStride: taps, outStride: inChannels * taps, plan });
   runKernel(gather.kernel, { x, weight: gather.weight, bias: bias ?? x.engine.zeros([1]), y }, {
     ...gather.params,
     batch,
@@ -218,12 +294,13 @@ function runForward(x: Tensor, weight: Tensor, bias: Tensor | null, y: Tensor, g
  * dX. With a stride every phase writes a few rows of all of dX, so a dX above the binding limit is made slab by slab along D, each
  * from the part of dY that reaches it: the kernels' own pieces would copy it once a phase.
  */
-function inputGradient(dY: Tensor, weight: Tensor, geometry: Geometry): Tensor {
+function inputGradient(dY: Tensor, weight: Tensor, geometry: Geometry, plan: ChannelPlan): Tensor {
+  if (plan === 'columns') return inputGradientByColumns(dY, weight, geometry);
   const { batch, groups, inChannels, inExtent, outExtent, kernel, stride, before, dilation } = geometry;
   const { engine } = dY;
   const shape = [batch, groups * inChannels, ...inExtent];
   const slab = Math.floor((engine.device.bindingLimit * inExtent[0]) / (bytesPerElement[dY.dtype] * sizeOf(shape)));
-  if (slab >= inExtent[0] || slab === 0 || product(stride) === 1) return inputGradientByPhases(dY, weight, geometry);
+  if (slab >= inExtent[0] || slab === 0 || product(stride) === 1) return inputGradientByPhases(dY, weight, geometry, plan);
   const dX = engine.empty(shape, dY.dtype);
   for (let first = 0; first < inExtent[0]; first += slab) {
     const count = Math.min(slab, inExtent[0] - first);
@@ -237,7 +314,7 @@ function inputGradient(dY: Tensor, weight: Tensor, geometry: Geometry): Tensor {
       before: [before[0] + first - start * stride[0], before[1], before[2]] as const,
     };
     const rows = end - start === outExtent[0] ? dY.alias() : sliceOf(dY, 2, start, end);
-    const dPart = inputGradientByPhases(rows, weight, part);
+    const dPart = inputGradientByPhases(rows, weight, part, plan);
     copyAlongAxis(dPart, dX, 2, count, 0, first);
     rows.dispose();
     dPart.dispose();
@@ -249,12 +326,12 @@ function inputGradient(dY: Tensor, weight: Tensor, geometry: Geometry): Tensor {
  * dX as a gather: input positions with the same remainder by the stride (a phase) read the same taps, so each phase is a
  * convolution of dY with stride 1 and every `step`-th tap. The phases tile dX: each element is written once.
  */
-function inputGradientByPhases(dY: Tensor, weight: Tensor, geometry: Geometry): Tensor {
+function inputGradientByPhases(dY: Tensor, weight: Tensor, geometry: Geometry, plan: GatherPlan): Tensor {
   const { engine } = dY;
   const { batch, groups, inChannels, outChannels, inExtent, outExtent, kernel } = geometry;
   const taps = product(kernel);
   const dX = engine.empty([batch, groups * inChannels, ...inExtent], dY.dtype);
-  const gather = prepareGather(weight, { groups, inChannels: outChannels, outChannels: inChannels, taps, inStride: inChannels * taps, outStride: taps, plan: geometry.plan });
+  const gather = prepareGather(weight, { groups, inChannels: outChannels, outChannels: inChannels, taps, inStride: inChannels * taps, outStride: taps, plan });
   const bias = engine.zeros([1]);
   const [depthPhases, rowPhases, columnPhases] = ([0, 1, 2] as const).map((axis) => phasesOf(axis, geometry)) as [Phase[], Phase[], Phase[]];
   for (const depth of depthPhases) {
@@ -291,33 +368,32 @@ interface WeightLayout {
   taps: number;
   inStride: number;
   outStride: number;
-  plan: Conv3dPlan;
+  plan: GatherPlan;
 }
 
-/** The plan for a gather convolution with these channels: its kernel, the weight as that kernel reads it, and their params. */
+/** A gather convolution's kernel, the weight as that kernel reads it, and their params. */
 function prepareGather(weight: Tensor, { groups, inChannels, outChannels, taps, inStride, outStride, plan }: WeightLayout) {
   const params = { groups, in_channels: inChannels, out_channels: outChannels, taps, weight_in_stride: inStride, weight_out_stride: outStride };
-  if (outChannels < minTiledChannels) return { kernel: singleKernel, weight, params };
+  if (plan === 'single') return { kernel: singleKernel, weight, params };
   const packed = weight.engine.empty([groups, Math.ceil(outChannels / channelTile), taps, inChannels, channelTile]);
   runKernel(packWeightKernel, { weight, y: packed }, params);
-  return { kernel: plan === 'subgroup' && outChannels >= minSubgroupChannels ? subgroupKernel : tiledKernel, weight: packed, params };
+  return { kernel: { subgroup: subgroupKernel, wide: wideKernel, tiled: tiledKernel }[plan], weight: packed, params };
 }
 
-function weightGradient(x: Tensor, dY: Tensor, geometry: Geometry): Tensor {
+function weightGradient(x: Tensor, dY: Tensor, geometry: Geometry, plan: ChannelPlan): Tensor {
+  if (plan === 'columns') return weightGradientByColumns(x, dY, geometry);
   const { batch, groups, inChannels, outChannels, inExtent, outExtent, kernel, stride, before, dilation } = geometry;
-  const wide = geometry.plan === 'subgroup' && outChannels >= minSubgroupChannels;
-  const tiled = outChannels >= minTiledChannels;
-  const plan = wide ? backwardWeightSubgroupKernel : tiled ? backwardWeightKernel : backwardWeightSingleKernel;
+  const { [plan]: gradientKernel } = weightGradientKernels;
   const columns = inChannels * product(kernel);
   const rows = batch * outExtent[0] * outExtent[1];
-  const [channelsEach, columnsEach] = wide ? [subgroupTile, laneTile] : tiled ? [channelTile, laneTile] : [1, 1];
-  const workgroupsPerChunk = groups * Math.ceil(outChannels / channelsEach) * Math.ceil(columns / (columnsEach * plan.constants!.LANES!));
+  const [channelsEach, columnsEach] = ({ subgroup: [subgroupTile, laneTile], wide: [channelTile, wideTile], tiled: [channelTile, laneTile], single: [1, 1] } as const)[plan];
+  const workgroupsPerChunk = groups * Math.ceil(outChannels / channelsEach) * Math.ceil(columns / (columnsEach * gradientKernel.constants!.LANES!));
   const shape = [groups * outChannels, inChannels, ...kernel];
   const mostChunks = Math.max(1, Math.floor(x.engine.device.bindingLimit / (4 * sizeOf(shape)))); // all partial sums are bound at once
   const rowsPerChunk = Math.ceil(rows / Math.min(rows, mostChunks, Math.ceil(weightGradientWorkgroups / workgroupsPerChunk)));
   const chunks = Math.ceil(rows / rowsPerChunk);
   const parts = x.engine.empty([chunks, ...shape]);
-  runKernel(plan, { x, dy: dY, d_weight: parts }, {
+  runKernel(gradientKernel, { x, dy: dY, d_weight: parts }, {
     in_extent: vector(inExtent),
     out_extent: vector(outExtent),
     kernel: vector(kernel),
@@ -342,7 +418,7 @@ function biasGradient(dY: Tensor, { batch, groups, outChannels, outExtent }: Geo
 }
 
 /** Calls `visit` with the flat indices of x, weight and y of every product that `conv3d` sums. */
-function visitProducts(xShape: Shape, weightShape: Shape, options: Conv3dOptions, visit: (x: number, weight: number, y: number) => void): Omit<Geometry, 'plan'> {
+function visitProducts(xShape: Shape, weightShape: Shape, options: Conv3dOptions, visit: (x: number, weight: number, y: number) => void): Omit<Geometry, 'plan' | 'dtype'> {
   const geometry = geometryOf(xShape, weightShape, options);
   const { batch, groups, inChannels, outChannels, inExtent, outExtent, kernel, stride, before, dilation } = geometry;
   const grid = ([depth, rows, columns]: Triple): Triple[] => Array.from({ length: depth * rows * columns }, (_, i) => [Math.floor(i / (rows * columns)), Math.floor(i / columns) % rows, i % columns] as const);

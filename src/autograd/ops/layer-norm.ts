@@ -6,8 +6,9 @@ import backwardInputSource from '../../../kernels/layer-norm.backward-input.wgsl
 import forwardRowsSource from '../../../kernels/layer-norm.forward-rows.wgsl';
 import forwardVectorsSource from '../../../kernels/layer-norm.forward-vectors.wgsl';
 import forwardSource from '../../../kernels/layer-norm.forward.wgsl';
-import { defineKernel, floats, type Device, type Kernel } from '../../engine/index.ts';
-import { checkDType, checkTensor, defineOp, floatType, runKernel } from '../op.ts';
+import { defineKernel, floats, type Device } from '../../engine/index.ts';
+import { checkDType, checkTensor, defineOp, floatType } from '../op.ts';
+import { runPlanned, type PlannedKernels } from '../run-planned.ts';
 import { record } from '../tape.ts';
 import type { Tensor } from '../tensor.ts';
 import { chunkedAxes, columnSum, rowChunks } from './column-sum.ts';
@@ -74,14 +75,23 @@ const backwardAffineVectorsKernel = defineKernel({
   workgroups: ({ columns, chunks }, { WORKGROUP_SIZE }) => Math.ceil(((columns! / 4) * chunks!) / WORKGROUP_SIZE!),
 });
 
-const planKernels: Record<LayerNormPlan, { forward: Kernel; backwardInput: Kernel; backwardAffine: Kernel }> = {
-  row: { forward: forwardRowsKernel, backwardInput: backwardInputRowsKernel, backwardAffine: backwardAffineKernel },
-  vectors: { forward: forwardVectorsKernel, backwardInput: backwardInputVectorsKernel, backwardAffine: backwardAffineVectorsKernel },
-  workgroup: { forward: forwardKernel, backwardInput: backwardInputKernel, backwardAffine: backwardAffineKernel },
-};
+const forwardKernels = { row: forwardRowsKernel, vectors: forwardVectorsKernel, workgroup: forwardKernel };
+const backwardInputKernels = { row: backwardInputRowsKernel, vectors: backwardInputVectorsKernel, workgroup: backwardInputKernel };
+/** A column of rows is one invocation's, whatever the plan; `vectors` takes four of them at once. */
+const backwardAffineKernels = { columns: backwardAffineKernel, vectors: backwardAffineVectorsKernel };
 
-function choosePlan({ isSoftware }: Device, columns: number, wanted: LayerNormPlan = isSoftware ? 'vectors' : 'workgroup'): LayerNormPlan {
-  return wanted === 'vectors' && columns % 4 ? 'row' : wanted;
+/** The plans for rows of so many columns, that of the adapter first. */
+function plansFor({ isSoftware }: Device, columns: number): [LayerNormPlan, ...LayerNormPlan[]] {
+  if (columns % 4) return isSoftware ? ['row', 'workgroup'] : ['workgroup', 'row'];
+  return isSoftware ? ['vectors', 'row', 'workgroup'] : ['workgroup', 'vectors', 'row'];
+}
+
+/** The plans for the gradients of weight and bias; pieces of columns, of an `x` above the binding limit, need not be multiples of 4. */
+function affineChoice({ engine: { device }, bytes }: Tensor, columns: number, wanted?: LayerNormPlan): PlannedKernels<'columns' | 'vectors'> {
+  const canVectors = columns % 4 === 0 && bytes <= device.bindingLimit;
+  const asked = wanted && (wanted === 'vectors' && canVectors ? 'vectors' : 'columns');
+  const plans = !canVectors ? (['columns'] as const) : device.isSoftware ? (['vectors', 'columns'] as const) : (['columns', 'vectors'] as const);
+  return { op: 'layerNorm.affine-gradients', kernels: backwardAffineKernels, plans, wanted: asked, extents: ['rows', 'columns'] };
 }
 
 /**
@@ -93,7 +103,8 @@ export const layerNorm = defineOp('layerNorm', (x: Tensor, weight: Tensor | null
   const { engine } = x;
   const dtype = floatType(x, 'layerNorm', 'x');
   const columns = x.shape.at(-1) ?? 1;
-  const kernels = planKernels[choosePlan(engine.device, columns, plan)];
+  const plans = plansFor(engine.device, columns);
+  const choice = { plans, wanted: plan === 'vectors' && !plans.includes(plan) ? ('row' as const) : plan, extents: ['rows', 'columns'] };
   for (const [name, tensor] of Object.entries({ weight, bias })) {
     if (!tensor) continue;
     checkTensor(tensor, 'layerNorm', name, [columns]);
@@ -104,22 +115,20 @@ export const layerNorm = defineOp('layerNorm', (x: Tensor, weight: Tensor | null
   const y = engine.empty(x.shape, dtype);
   const mean = engine.empty([rows]);
   const rstd = engine.empty([rows]);
-  runKernel(kernels.forward, { x, weight: scale, bias: bias ?? engine.zeros([columns]), y, mean, rstd }, { rows, columns, epsilon: eps });
+  runPlanned({ op: 'layerNorm.forward', kernels: forwardKernels, ...choice }, { x, weight: scale, bias: bias ?? engine.zeros([columns]), y, mean, rstd }, { rows, columns, epsilon: eps });
   return record(y, 'layerNorm', [x, weight, bias], { x, scale, mean, rstd }, (dY, saved, [needsX, needsWeight, needsBias]) => {
     let dX: Tensor | null = null;
     let dWeight: Tensor | null = null;
     let dBias: Tensor | null = null;
     if (needsX) {
       dX = engine.empty(saved.x.shape, dtype);
-      runKernel(kernels.backwardInput, { x: saved.x, weight: saved.scale, mean: saved.mean, rstd: saved.rstd, dy: dY, dx: dX }, { rows, columns });
+      runPlanned({ op: 'layerNorm.input-gradient', kernels: backwardInputKernels, ...choice }, { x: saved.x, weight: saved.scale, mean: saved.mean, rstd: saved.rstd, dy: dY, dx: dX }, { rows, columns });
     }
     if (needsWeight || needsBias) {
       const { rows_per_chunk, chunks } = rowChunks(rows);
       const weightParts = engine.empty([chunks, columns]);
       const biasParts = engine.empty([chunks, columns]);
-      // Pieces of columns need not be multiples of 4.
-      const affineKernel = saved.x.bytes > engine.device.bindingLimit ? backwardAffineKernel : kernels.backwardAffine;
-      runKernel(affineKernel, { x: saved.x, mean: saved.mean, rstd: saved.rstd, dy: dY, d_weight: weightParts, d_bias: biasParts }, { rows, columns, rows_per_chunk, chunks });
+      runPlanned(affineChoice(saved.x, columns, choice.wanted), { x: saved.x, mean: saved.mean, rstd: saved.rstd, dy: dY, d_weight: weightParts, d_bias: biasParts }, { rows, columns, rows_per_chunk, chunks });
       if (needsWeight) dWeight = columnSum(weightParts, chunks, columns);
       if (needsBias) dBias = columnSum(biasParts, chunks, columns);
     }

@@ -6,6 +6,7 @@ import transposeSource from '../../../kernels/matmul.transpose.wgsl';
 import vec4Source from '../../../kernels/matmul.vec4.wgsl';
 import { check, defineKernel, floats, formatShape, sameShape, sizeOf, type Device, type FloatType, type Kernel, type KernelSpec, type Params, type Shape, type SplitAxis } from '../../engine/index.ts';
 import { checkDType, checkTensor, defineOp, floatType, runKernel } from '../op.ts';
+import type { PlanDecision } from '../plan-table.ts';
 import { narrowedStrides } from '../split-axes.ts';
 import { record } from '../tape.ts';
 import { Tensor } from '../tensor.ts';
@@ -244,7 +245,9 @@ export function gemm(a: Tensor, b: Tensor, options: GemmOptions = {}): Tensor {
     checkTensor(bias, op, 'bias', [problem.n]);
     checkDType(bias, op, 'bias');
   }
-  const plan = choosePlan(engine.device, problem, options.plan);
+  const isMeasurable = !options.plan && [a.dtype, b.dtype, dtype].every((type) => type === 'f32');
+  const fixed = choosePlan(engine.device, problem, options.plan);
+  const plan = isMeasurable ? engine.plans.choose(fixed, () => gemmDecision(engine.device, a.shape, b.shape, problem, options)) : fixed;
   const y = engine.empty(shape, dtype);
   if (plan === 'tiled') runTiled(a, b, y, problem, options);
   else runOnCpu(plan, a, b, y, problem, options);
@@ -258,6 +261,22 @@ function choosePlan(device: Device, { n, k }: Problem, wanted: GemmPlan = adapte
   return wanted;
 }
 
+function gemmDecision(device: Device, a: Shape, b: Shape, problem: Problem, { transposeA, transposeB, activation = 'none', slope }: GemmOptions): PlanDecision<GemmPlan> {
+  const { batch, m, n, k } = problem;
+  const fixed = choosePlan(device, problem);
+  const possible = (['subgroup', 'vec4', 'rows', 'tiled'] as const).filter((plan) => plan !== fixed && choosePlan(device, problem, plan) === plan);
+  return {
+    op: 'matmul',
+    variant: `${transposeA ? 'T' : 'N'}${transposeB ? 'T' : 'N'}${activation === 'none' ? '' : ' activated'}`,
+    extents: { batch, m, n, k },
+    plans: [fixed, ...possible],
+    trial: (operand) => {
+      const [left, right] = [operand(a), operand(b)];
+      return (plan) => [gemm(left, right, { transposeA, transposeB, activation, slope, plan })];
+    },
+  };
+}
+
 function adapterPlan(device: Device): GemmPlan {
   if (!device.isSoftware) return 'tiled';
   const { architecture, device: name, description } = device.adapterInfo;
@@ -269,7 +288,7 @@ export function broadcastsInRegisters(device: Device): boolean {
   return adapterPlan(device) === 'subgroup' && hasSubgroupsOf8(device);
 }
 
-function hasSubgroupsOf8({ gpu, adapterInfo }: Device): boolean {
+export function hasSubgroupsOf8({ gpu, adapterInfo }: Device): boolean {
   return gpu.features.has('subgroups') && (adapterInfo.subgroupMinSize ?? 0) >= 8;
 }
 

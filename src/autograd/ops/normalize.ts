@@ -3,11 +3,11 @@ import backwardSource from '../../../kernels/normalize.backward.wgsl';
 import forwardRowsSource from '../../../kernels/normalize.forward-rows.wgsl';
 import forwardSource from '../../../kernels/normalize.forward.wgsl';
 import { check, defineKernel, normalizeAxis } from '../../engine/index.ts';
-import { checkDType, defineOp, runKernel } from '../op.ts';
+import { checkDType, defineOp } from '../op.ts';
 import { record } from '../tape.ts';
 import type { Tensor } from '../tensor.ts';
 import { transpose } from './permute.ts';
-import { byRow, rowPlan, type RowPlan } from './row-plan.ts';
+import { byRow, runRows, type RowPlan } from './row-plan.ts';
 
 /** Shortest row that is still scaled to length 1; as torch.nn.functional.normalize. */
 export const UNIT_EPSILON = 1e-12;
@@ -61,19 +61,18 @@ export function unitRows(x: Tensor, eps = UNIT_EPSILON, plan?: RowPlan): { y: Te
   const rows = x.size / columns;
   const y = x.engine.empty(x.shape);
   const norm = x.engine.empty([rows]);
-  runKernel(rowPlan(x.engine, plan) === 'row' ? forwardRowsKernel : forwardKernel, { x, y, norm }, { rows, columns, epsilon: eps });
+  runRows('normalize.forward', { row: forwardRowsKernel, workgroup: forwardKernel }, ['rows', 'columns'], { x, y, norm }, { rows, columns, epsilon: eps }, { plan });
   return { y, norm };
 }
 
 function normalizeRows(x: Tensor, eps: number, plan?: RowPlan): Tensor {
   const { engine } = x;
-  const oneByOne = rowPlan(engine, plan) === 'row';
   const columns = x.shape.at(-1)!;
   const rows = x.size / columns;
   const { y, norm } = unitRows(x, eps, plan);
   return record(y, 'normalize', [x], { y, norm }, (dY, saved) => {
     const dX = engine.empty(dY.shape);
-    runKernel(oneByOne ? backwardRowsKernel : backwardKernel, { y: saved.y, norm: saved.norm, dy: dY, dx: dX }, { rows, columns, epsilon: eps });
+    runRows('normalize.backward', { row: backwardRowsKernel, workgroup: backwardKernel }, ['rows', 'columns'], { y: saved.y, norm: saved.norm, dy: dY, dx: dX }, { rows, columns, epsilon: eps }, { plan });
     return [dX];
   });
 }

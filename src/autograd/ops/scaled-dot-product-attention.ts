@@ -34,6 +34,7 @@ export interface AttentionDimensions {
   headDim: number;
 }
 
+type AttentionBackwardOperands = Record<'q' | 'k' | 'v' | 'bias' | 'dy' | 'row', Tensor>;
 type Four = [number, number, number, number];
 
 const maxHeadDim = 128;
@@ -160,41 +161,62 @@ export const scaledDotProductAttention = defineOp('scaledDotProductAttention', (
   const byKey = { PACKED: Number(d.keys <= packedRows), UNROLLED };
   const boundBias = bias ?? engine.zeros([1]);
   const rows = shared.pairs * d.queries;
+  const forward = (plan: AttentionPlan, { q, k, v, bias }: Record<'q' | 'k' | 'v' | 'bias', Tensor>): { y: Tensor; stats: Tensor } => {
+    if (plan === 'products') return attentionForwardProducts({ q, k, v }, { ...common, bias });
+    const [y, stats] = [engine.empty(q.shape, q.dtype), engine.empty([rows, 2])];
+    runKernel(kernels.forward, { q, k, v, bias, y, stats }, shared, byQuery);
+    return { y, stats };
+  };
+  const backward = (plan: AttentionPlan, operands: AttentionBackwardOperands, needsQ = true, needsKeyOrValue = true): Record<'dq' | 'dk' | 'dv', Tensor | null> => {
+    const { q, k, v, bias, dy, row } = operands;
+    if (plan === 'products') return attentionBackwardProducts({ q, k, v, dy, row }, { ...common, bias });
+    const dq = needsQ ? engine.empty(q.shape, q.dtype) : null;
+    if (dq) runKernel(kernels.backwardQuery, { ...operands, dq }, shared, byQuery);
+    if (!needsKeyOrValue) return { dq, dk: null, dv: null };
+    const [dk, dv] = [engine.empty(k.shape, k.dtype), engine.empty(v.shape, v.dtype)];
+    runKernel(kernels.backwardKeyValue, { ...operands, dk, dv }, shared, byKey);
+    return { dq, dk, dv };
+  };
+  const rowsOf = ({ y, dy, stats }: Record<'y' | 'dy' | 'stats', Tensor>): Tensor => {
+    const row = engine.empty([rows, 4]);
+    runKernel(backwardRowsKernel, { y, dy, stats, row }, { rows, vecs });
+    return row;
+  };
+
   // In f16 the compiler of lavapipe takes 20 s for the registers' kernels.
   const suitsProducts = isSoftware && (q.dtype === 'f16' || Math.min(d.queries, d.keys) >= leastForProducts);
-  const plan = (options.plan ?? (suitsProducts ? 'products' : 'registers')) === 'products' && fitsProducts(fitted, boundBias, d) ? 'products' : 'registers';
-  const { y, stats } = plan === 'products' ? attentionForwardProducts(fitted, { ...common, bias: boundBias }) : { y: engine.empty(fitted.q.shape, q.dtype), stats: engine.empty([rows, 2]) };
-  if (plan === 'registers') runKernel(kernels.forward, { ...fitted, bias: boundBias, y, stats }, shared, byQuery);
+  const plans = !fitsProducts(fitted, boundBias, d) ? (['registers'] as const) : suitsProducts ? (['products', 'registers'] as const) : (['registers', 'products'] as const);
+  const wanted = options.plan && (plans.includes(options.plan as never) ? options.plan : 'registers');
+  const shapes = { q: fitted.q.shape, k: fitted.k.shape, v: fitted.v.shape, bias: boundBias.shape };
+  const choose = (pass: 'forward' | 'backward'): AttentionPlan =>
+    wanted ?? (q.dtype === 'f16' ? plans[0] : engine.plans.choose<AttentionPlan>(plans[0], () => ({
+      op: `attention.${pass}`,
+      variant: `${causal ? 'causal' : ''}${bias ? ' biased' : ''}`.trim(),
+      extents: { pairs: common.pairs, queries: d.queries, keys: d.keys, columns: 4 * vecs },
+      plans,
+      isComposite: true,
+      trial: (operand) => {
+        const operands = { q: operand(shapes.q), k: operand(shapes.k), v: operand(shapes.v), bias: operand(shapes.bias) };
+        if (pass === 'forward') return (plan) => Object.values(forward(plan, operands));
+        const dy = operand(shapes.q);
+        const row = rowsOf({ ...forward(plans[0], operands), dy });
+        return (plan) => Object.values(backward(plan, { ...operands, dy, row })) as Tensor[];
+      },
+    })));
+
+  const { y, stats } = forward(choose('forward'), { ...fitted, bias: boundBias });
   return record(fitRows(y, d.headDim), 'scaledDotProductAttention', [q, k, v, bias], { ...fitted, bias: boundBias, y, stats }, (dY, saved, [needsQ, needsK, needsV, needsBias]) => {
     const dy = fitRows(dY, 4 * vecs);
-    const row = engine.empty([rows, 4]);
-    runKernel(backwardRowsKernel, { y: saved.y, dy, stats: saved.stats, row }, { rows, vecs });
-    const operands = { q: saved.q, k: saved.k, v: saved.v, bias: saved.bias, dy, row };
-    let dQ: Tensor | null = null;
-    let dK: Tensor | null = null;
-    let dV: Tensor | null = null;
+    const operands = { q: saved.q, k: saved.k, v: saved.v, bias: saved.bias, dy, row: rowsOf({ y: saved.y, dy, stats: saved.stats }) };
+    const fit = (gradient: Tensor | null): Tensor | null => gradient && fitRows(gradient, d.headDim);
+    const { dq, dk, dv } = needsQ || needsK || needsV ? backward(choose('backward'), operands, needsQ, needsK || needsV) : { dq: null, dk: null, dv: null };
     let dBias: Tensor | null = null;
-    if (plan === 'products') {
-      const { dq, dk, dv } = attentionBackwardProducts(operands, { ...common, bias: saved.bias });
-      [dQ, dK, dV] = [dq, dk, dv].map((gradient) => fitRows(gradient, d.headDim)) as [Tensor, Tensor, Tensor];
-    } else if (needsQ) {
-      const dq = engine.empty(saved.q.shape, q.dtype);
-      runKernel(kernels.backwardQuery, { ...operands, dq }, shared, byQuery);
-      dQ = fitRows(dq, d.headDim);
-    }
-    if (plan === 'registers' && (needsK || needsV)) {
-      const dk = engine.empty(saved.k.shape, k.dtype);
-      const dv = engine.empty(saved.v.shape, v.dtype);
-      runKernel(kernels.backwardKeyValue, { ...operands, dk, dv }, shared, byKey);
-      dK = fitRows(dk, d.headDim);
-      dV = fitRows(dv, d.headDim);
-    }
     if (needsBias) {
       dBias = engine.empty(saved.bias.shape);
       const { heads, queries, keys } = d;
       runKernel(backwardBiasKernel, { ...operands, d_bias: dBias }, { bias_shape: biasShape!, batches: d.batches, heads, queries, keys, vecs, causal: shared.causal, diagonal: 0, scale });
     }
-    return [dQ, dK, dV, dBias];
+    return [fit(dq), fit(dk), fit(dv), dBias];
   });
 });
 

@@ -6,7 +6,7 @@ import { defineKernel, type SplitAxis } from '../../engine/index.ts';
 import { runKernel } from '../op.ts';
 import { chunksOf, innermost, layouts } from '../split-axes.ts';
 import type { Tensor } from '../tensor.ts';
-import { byRow, rowPlan, type RowPlan } from './row-plan.ts';
+import { byRow, runRows, type RowPlan } from './row-plan.ts';
 
 const channelSumKernel = defineKernel({
   label: 'channel-sum',
@@ -90,7 +90,7 @@ export function tokenSum(x: Tensor, kind: keyof typeof tokenKinds, { scale = 1, 
   const [batches, tokens, channels] = x.shape as [number, number, number];
   const none = engine.zeros([1]);
   const y = engine.empty([batches, tokens]);
-  runKernel(rowPlan(engine, plan) === 'row' ? tokenSumRowsKernel : tokenSumKernel, { x, z: none, a: none, w: none, ...operands, y }, { rows: batches * tokens, tokens, channels, scale }, { KIND: tokenKinds[kind] });
+  runRows(`tokenSum.${kind}`, { row: tokenSumRowsKernel, workgroup: tokenSumKernel }, ['rows', 'channels'], { x, z: none, a: none, w: none, ...operands, y }, { rows: batches * tokens, tokens, channels, scale }, { plan, constants: { KIND: tokenKinds[kind] } });
   return y;
 }
 

@@ -6,7 +6,7 @@ import { defineKernel, type Shape } from '../../engine/index.ts';
 import { runKernel } from '../op.ts';
 import type { Tensor } from '../tensor.ts';
 import { UNIT_EPSILON } from './normalize.ts';
-import { byRow, rowPlan, type RowPlan } from './row-plan.ts';
+import { byRow, runRows, type RowPlan } from './row-plan.ts';
 
 const backwardKernel = defineKernel({
   label: 'unit-rows.backward',
@@ -34,7 +34,7 @@ const scalarProductKernel = defineKernel({
 export function unitRowsBackward(y: Tensor, norm: Tensor, g: Tensor, logScale: Tensor, dY: Tensor, plan?: RowPlan): Tensor {
   const [rows, columns] = y.shape as [number, number];
   const dX = y.engine.empty(y.shape);
-  runKernel(rowPlan(y.engine, plan) === 'row' ? backwardRowsKernel : backwardKernel, { y, norm, g, log_scale: logScale, dy: dY, dx: dX }, { rows, columns, epsilon: UNIT_EPSILON });
+  runRows('unitRows.backward', { row: backwardRowsKernel, workgroup: backwardKernel }, ['rows', 'columns'], { y, norm, g, log_scale: logScale, dy: dY, dx: dX }, { rows, columns, epsilon: UNIT_EPSILON }, { plan });
   return dX;
 }
 

@@ -40,7 +40,7 @@ const cases: { what: string; x: number[]; weight: number[]; options?: Conv3dOpti
 ];
 
 describe('conv3d', () => {
-  for (const [plan, { what, x: xShape, weight: weightShape, options }] of cases.flatMap((each) => (['plain', 'subgroup'] as const).map((plan) => [plan, each] as const))) {
+  for (const [plan, { what, x: xShape, weight: weightShape, options }] of cases.flatMap((each) => (['plain', 'wide', 'subgroup', 'columns'] as const).map((plan) => [plan, each] as const))) {
     it(`${plan}: agrees with its reference: ${what}`, async () => {
       await expectOp({
         inputs: { x: input(xShape, 1), weight: input(weightShape, 2), bias: input([weightShape[0]!], 3) },

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Engine } from '../../../src/autograd/index.ts';
 import { profileSummary, StepProfiler, type StepProfile } from '../../../src/train/index.ts';
+import { expectChromeTrace } from '../../support/chrome-trace.ts';
 import { openTestEngine } from '../../support/engine.ts';
 import { smallerPreset, tinyConfig, tinyRun } from './tiny-run.ts';
 
@@ -44,6 +45,7 @@ describe('StepProfiler', () => {
     expect(profiles).toHaveLength(1);
     expect(profile!.steps).toBe(5);
     const { traceEvents } = JSON.parse(profile!.trace) as { traceEvents: Event[] };
+    expectChromeTrace(profile!.trace);
     const events = traceEvents.filter(({ ph }) => ph === 'X');
     const [cpu, gpu] = [1, 2].map((process) => events.filter(({ pid }) => pid === process)) as [Event[], Event[]];
     expect([...new Set(cpu.map(({ name }) => name.replace(/\d+/, 'N')))].sort()).toEqual(

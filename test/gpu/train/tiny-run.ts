@@ -4,7 +4,7 @@ import { allLabelPrompts, buildVocabulary, initJpegCodec, LABELS, loadTokenizer,
 import { presets, type EncoderConfig } from '../../../src/model/index.ts';
 import { nodeJpegWasm } from '../../../src/platform/node-jpeg.ts';
 import { STAGES, type TrainConfig } from '../../../src/train/config.ts';
-import { CHECKPOINT_FILE, decodeCheckpoint, METRICS_FILE, parseMetrics, train, VolumeStore, type RunState, type StepProfiler, type StepRecord, type TeacherTargets, type TrainerHost } from '../../../src/train/index.ts';
+import { CHECKPOINT_FILE, decodeCheckpoint, METRICS_FILE, parseMetrics, train, VolumeStore, type RunState, type StepProfiler, type StepRecord, type TeacherTargets, type RunTuning, type TrainerHost } from '../../../src/train/index.ts';
 import type { TrainingOutcome } from '../../../src/train/trainer.ts';
 import { gaussian, seededRandom, uniform } from '../../../src/train/sampler.ts';
 import { memoryFiles } from '../../unit/data/memory-files.ts';
@@ -91,16 +91,17 @@ interface TinyRunOptions {
   decode?: (scan: CohortScan) => Float32Array;
   /** Of a foreign teacher. */
   targets?: TeacherTargets;
+  tuning?: RunTuning;
 }
 
-export function tinyRun(engine: Engine, { config = tinyConfig(), decode = tinyVolume, targets }: TinyRunOptions = {}): TinyRun {
+export function tinyRun(engine: Engine, { config = tinyConfig(), decode = tinyVolume, targets, tuning }: TinyRunOptions = {}): TinyRun {
   const vocabulary = buildVocabulary([...tinyCohort().scans.map(({ report }) => report), ...allLabelPrompts()], { minCount: 1 });
   const stage = STAGES.find((name) => config.stages[name])!;
   const state: RunState = { config, vocabulary, tokenizer: loadTokenizer({ vocabTxt: vocabulary }), position: { stage, step: 0 }, teacher: null, student: null, projectors: null, optimizer: null };
-  return open(engine, state, memoryFiles({}), decode, targets);
+  return open(engine, state, memoryFiles({}), decode, targets, tuning);
 }
 
-function open(engine: Engine, state: RunState, files: FileSystem, decode: (scan: CohortScan) => Float32Array, targets?: TeacherTargets): TinyRun {
+function open(engine: Engine, state: RunState, files: FileSystem, decode: (scan: CohortScan) => Float32Array, targets?: TeacherTargets, tuning?: RunTuning): TinyRun {
   initJpegCodec(nodeJpegWasm);
   const cohort = tinyCohort();
   const notes: string[] = [];
@@ -114,7 +115,7 @@ function open(engine: Engine, state: RunState, files: FileSystem, decode: (scan:
     train: (stopAfter = Infinity, onStep, profiler) => {
       let steps = 0;
       const host: TrainerHost = {
-        files, folder, ...(targets && { targets }), ...(profiler && { profiler }),
+        files, folder, ...(targets && { targets }), ...(profiler && { profiler }), ...(tuning && { tuning }),
         volumes: new VolumeStore(async (scan) => decode(scan), inputShape(), 1e8),
         onStep: (record) => {
           steps++;
@@ -127,7 +128,7 @@ function open(engine: Engine, state: RunState, files: FileSystem, decode: (scan:
     },
     reopened: async () => {
       const path = files.join(folder, CHECKPOINT_FILE);
-      return open(engine, decodeCheckpoint(engine, await files.readFile(path), path), files, decode, targets);
+      return open(engine, decodeCheckpoint(engine, await files.readFile(path), path), files, decode, targets, tuning);
     },
     dispose: () => {
       for (const held of [state.teacher, state.student, state.projectors, state.optimizer]) held?.dispose();

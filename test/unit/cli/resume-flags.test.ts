@@ -64,3 +64,11 @@ it('the numbers of patients of a phantom run stand in its folder name', () => {
   expect(phantomSizes(phantom)).toEqual({ patients: 140, validationPatients: 60 });
   expect(phantomSizes({ ...own, source: { data: 'scans-1+2' } })).toBeNull();
 });
+
+it('keeps a run to the kernel plans that it began with', () => {
+  const tuned = { ...phantom, tune: true };
+  expect(() => resume(tuned, { deterministic: true })).toThrow('--deterministic was given where the run is tuned');
+  expect(() => resume(phantom, { tune: true })).toThrow('--tune was given where the run takes the fixed plans');
+  expect(() => resume(tuned, { tune: true })).not.toThrow();
+  expect(() => resume(phantom, { deterministic: true })).not.toThrow();
+});

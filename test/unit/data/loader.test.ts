@@ -37,6 +37,7 @@ describe('decodeScan', () => {
     const raw = await decodeScan(PLAIN, 'a', GRID);
     const scan = await decodeScan(PLAIN, 'a', GRID, { quality: 50 });
     expect(scan.values).toEqual(greyToValues(await jpegRoundTrip(raw.values, GRID.shape, 50)));
+    expect([scan.grey && greyToValues(scan.grey), raw.grey]).toEqual([scan.values, undefined]);
     expect(scan.quality).toBe(50);
   });
 
@@ -46,6 +47,7 @@ describe('decodeScan', () => {
     const scan = await decodeScan(zip, 'a.zip', GRID);
     expect(scan.values).toEqual((await decodeScan(PLAIN, 'a', GRID, { quality: 50 })).values);
     expect(scan).toMatchObject({ format: 'jpeg-volume', quality: 50, warnings: [] });
+    expect(greyToValues(scan.grey!)).toEqual(scan.values);
   });
 
   it('resamples a JPEG volume of another grid, and says so', async () => {
@@ -55,6 +57,7 @@ describe('decodeScan', () => {
     const scan = await decodeScan(zip, 'a.zip', other);
     expect(scan.values).toEqual(preprocess(await readScan(zip, 'a.zip'), other, { antialias: true }).values);
     expect(scan.warnings.join()).toContain("resampled to the model's [2, 4, 4]");
+    expect(scan.grey).toBeUndefined();
   });
 
   it.each([

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { chromeTrace, idleTime, SpanRecorder, type Span } from '../../../src/train/trace.ts';
+import { expectChromeTrace } from '../../support/chrome-trace.ts';
 
 interface Event {
   name: string;
@@ -58,6 +59,21 @@ describe('chromeTrace', () => {
       ['step', 0, 10000], ['a', 0, 6000], ['forward', 1000, 3000], ['gelu', 2000, 1500], ['b', 3000, 6000], ['fill', 5000, 250], ['c', 6000, 2000],
     ]);
     expect(complete.find(({ name }) => name === 'gelu')).toMatchObject({ pid: 2, args: { op: 'matmul', batch: 1 } });
+  });
+
+  it('keeps to the trace-event format, in which viewers load it', () => {
+    const trace = (made: readonly Span[], kernels: readonly ReturnType<typeof dispatch>[]): string => chromeTrace({ spans: made, dispatches: kernels, adapter: 'a GPU', notes: {} });
+    expect(expectChromeTrace(trace(spans, [dispatch('gelu', 102, 103.5), dispatch('fill', 103.5, 103.5)]))).toHaveLength(2 + 4 + 7);
+    // What it would not load.
+    const events = (change: (events: Event[]) => void): string => {
+      const made = JSON.parse(trace(spans, [])) as { traceEvents: Event[] };
+      change(made.traceEvents);
+      return JSON.stringify(made);
+    };
+    expect(() => expectChromeTrace(events((all) => void (all.at(-1)!.dur = -1)))).toThrow();
+    expect(() => expectChromeTrace(events((all) => void (all.find(({ name }) => name === 'step')!.ts = 5000)))).toThrow();
+    expect(() => expectChromeTrace(events((all) => void (all.at(-1)!.tid = 9)))).toThrow();
+    expect(() => expectChromeTrace(events((all) => void (all.find(({ name }) => name === 'forward')!.dur = 1e6)))).toThrow();
   });
 
   it('shows in each row spans that are apart or nested', () => {

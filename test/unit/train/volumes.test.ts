@@ -67,6 +67,14 @@ describe('VolumeStore', () => {
     expect(calls).toBe(3);
   });
 
+  it('hands over the grey levels of volumes that are stored as JPEG as bytes, and their values where others are among them', async () => {
+    const grey = Uint8Array.of(0, 1, 127, 255);
+    const volumes = new VolumeStore(async ({ id }) => (id === '3' ? new Float32Array(4).fill(0.5) : grey), shape, 1e6);
+    expect(await volumes.rawBatch([a, b])).toEqual(Uint8Array.of(...grey, ...grey));
+    expect(await volumes.rawBatch([a, c])).toEqual(Float32Array.of(...greyToValues(grey), 0.5, 0.5, 0.5, 0.5));
+    expect(await volumes.raw(a)).toEqual(greyToValues(grey));
+  });
+
   it('compresses each volume of a batch at its own quality', async () => {
     const random = (seed: number): Float32Array => Float32Array.from({ length: 64 * 64 }, (_, n) => Math.sin((n + seed) ** 2));
     const volumes = new VolumeStore(async ({ id }) => random(Number(id)), [1, 64, 64], 1e6);
