@@ -1,0 +1,2 @@
+export type ArmGroup = 'core' | 'fast ablation' | 'quality' | 'heads';
+export type InputKind = 'raw' | 'grey' | 'jpeg';
