@@ -1,6 +1,7 @@
 /** What an experiment gives: the JSON under bench/results/ that docs/RESULTS.md is made of. */
 import type { HeadKind } from '../../model/index.ts';
-import type { ArmGroup, InputKind } from './arms.ts';
+import type { StudentInput } from '../config.ts';
+import type { ArmGroup } from './arms.ts';
 import type { ExperimentConfig } from './experiment-config.ts';
 
 export const RESULTS_FORMAT = 'ct-lite-experiment';
@@ -46,7 +47,7 @@ export interface ArmResult {
   /** For people: "JPEG 75 + FAST". */
   title: string;
   group: ArmGroup;
-  input: InputKind;
+  input: StudentInput;
   /** JPEG quality of training and evaluation; null where the input is no JPEG. */
   quality: number | null;
   /** Weights of FAST's terms; null without FAST. */
