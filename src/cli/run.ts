@@ -5,6 +5,7 @@ import { convertCommand } from './convert.ts';
 import { doctorCommand } from './doctor.ts';
 import { embedCommand } from './embed.ts';
 import { evalCommand } from './eval.ts';
+import { experimentCommand } from './experiment.ts';
 import { Interrupted } from './interrupt.ts';
 import { phantomCommand } from './phantom.ts';
 import { predictCommand } from './predict.ts';
@@ -44,6 +45,7 @@ const commands = (): Command[] => [
   prepareCommand(),
   trainCommand(),
   evalCommand(),
+  experimentCommand(),
   predictCommand(),
   convertCommand(),
   compressHeadCommand(),

@@ -1,7 +1,7 @@
 export { bootstrapMetrics, type Interval, type MetricIntervals } from './bootstrap.ts';
 export { compareModels, type Comparison } from './compare.ts';
 export { compressCheckpoint, type CompressedCheckpoint, type CompressedHeadReport, type CompressionChoice } from './compress-checkpoint.ts';
-export { makeConfig, shareSteps, STAGES, totalSteps, TRAINABLE_PARTS, withTeacher, type StageName, type TeacherConfig, type TextTowerConfig, type TrainablePart, type TrainConfig } from './config.ts';
+export { makeConfig, shareSteps, STAGES, studentQuality, totalSteps, TRAINABLE_PARTS, withTeacher, type StageName, type TeacherConfig, type TextTowerConfig, type TrainablePart, type TrainConfig } from './config.ts';
 export { openCtClipBaseline, type OpenedBaseline } from './ct-clip-baseline.ts';
 export { embedReports } from './embed-texts.ts';
 export { embedScans, embedTexts, embedVolumes, encodePrompts, evaluateSplit, scoreEmbeddings, scoreLabels, scoreScans, type Evaluation } from './evaluate.ts';
@@ -21,4 +21,8 @@ export { findTextTower, openTextTower, type TextTower } from './text-tower.ts';
 export { CHECKPOINT_FILE, DivergedError, globalStepOf, METRICS_FILE, parseMetrics, train, type MetricsRecord, type StepRecord, type TrainerHost, type TrainingOutcome, type ValidationRecord } from './trainer.ts';
 export { uploadVolumes, type VolumeValues } from './upload-volumes.ts';
 export { profileSummary, StepProfiler, type StepProfile } from './step-profile.ts';
-export { VolumeStore } from './volumes.ts';
+export { VolumeStore, type CompressVolume, type InputQuality } from './volumes.ts';
+export { armConfig, ARM_NAMES, BASELINE, type Arm } from './experiment/arms.ts';
+export { collectResults, encodeResults, finishedRun, planRuns, type FinishedRun, type PlannedRun, type RunRecord } from './experiment/collect.ts';
+export { configDifferences, isPhantom, parseExperiment, type ExperimentConfig } from './experiment/experiment-config.ts';
+export type { ArmResult, ExperimentResults } from './experiment/results.ts';
