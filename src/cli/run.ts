@@ -5,6 +5,7 @@ import { convertCommand } from './convert.ts';
 import { doctorCommand } from './doctor.ts';
 import { embedCommand } from './embed.ts';
 import { evalCommand } from './eval.ts';
+import { experimentScansCommand } from './experiment-scans.ts';
 import { Interrupted } from './interrupt.ts';
 import { phantomCommand } from './phantom.ts';
 import { predictCommand } from './predict.ts';
@@ -48,6 +49,7 @@ const commands = (): Command[] => [
   convertCommand(),
   compressHeadCommand(),
   embedCommand(),
+  experimentScansCommand(),
 ];
 
 function buildProgram(output: CommandLineOutput): Command {

@@ -22,3 +22,6 @@ export { CHECKPOINT_FILE, DivergedError, globalStepOf, METRICS_FILE, parseMetric
 export { uploadVolumes, type VolumeValues } from './upload-volumes.ts';
 export { profileSummary, StepProfiler, type StepProfile } from './step-profile.ts';
 export { VolumeStore } from './volumes.ts';
+export { patchFastSettings, patchFastSteps, patchFolds, runPatchFast, type PatchFastHost, type PatchScan, type PatchTeacher } from './patch-fast.ts';
+export * from './patch-fast-result.ts';
+export { cutPatches, type Patch } from './patch-sampler.ts';

@@ -48,7 +48,7 @@ export interface PatchStatistic {
   deviation: number;
   /** Mean of each fold, in the folds' order; null where it has none. */
   folds: (number | null)[];
-  /** 95 % percentile bootstrap of the mean: patches are drawn within their scan, so it speaks of these scans, not of others. */
+  /** 95 % percentile bootstrap of the mean over what `PatchFastResult.resampled` says; null where there are too few. */
   interval: PatchInterval | null;
 }
 
@@ -83,6 +83,8 @@ export interface PatchFastSettings {
   style: 'attention' | 'gatys';
   styleTau: number;
   maskTau: number;
+  /** Groups of patients, each left out once. */
+  folds: number;
   inputs: PatchInput[];
   arms: PatchArm[];
 }
@@ -117,6 +119,8 @@ export interface PatchFastResult {
   /** One an arm, a cell an input. */
   arms: { arm: PatchArm; cells: PatchCell[] }[];
   differences: PatchDifference[];
+  /** What the bootstrap draws: patients, or, where they are too few for that, patches within their scan; then it speaks of these scans alone. */
+  resampled: 'patients' | 'patches';
   adapter: string;
   seconds: number;
 }
