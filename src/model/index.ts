@@ -11,8 +11,8 @@ export { ConvStemViT, type AttentionPooled, type EncoderOutput, type VisionEncod
 export * from './fast.ts';
 export type { KeyReport } from './load-weights.ts';
 export { BlankInitializer, Constant, Initializer, Module } from './module.ts';
-export { presets, tokenGrid, type EncoderConfig, type HeadConfig, type Preset, type PresetName, type TextConfig } from './presets.ts';
+export { HEAD_KINDS, presets, tokenGrid, type EncoderConfig, type HeadConfig, type HeadKind, type Preset, type PresetName, type TextConfig } from './presets.ts';
 export { prefixed, type WeightInfo, type WeightSource } from './weight-source.ts';
-export { DenseProjection, makeProjection, StructuredFactorizedProjection, type ProjectionHead } from './projection.ts';
+export { DenseProjection, LowRankProjection, makeProjection, StructuredFactorizedProjection, TensorTrainProjection, type ProjectionHead } from './projection.ts';
 export { commonGrid, poolTaps, type TokenGrid } from './pool-taps.ts';
 export type { ZeroShotModel } from './zero-shot.ts';

@@ -1,5 +1,6 @@
 /** Settings of a run. They are saved with every checkpoint, so that a resumed run needs no flags. */
-import type { PresetName, TextConfig } from '../model/index.ts';
+import type { HeadKind, PresetName, TextConfig } from '../model/index.ts';
+import type { InputQuality } from './volumes.ts';
 
 export const STAGES = ['teacher', 'fast', 'align'] as const;
 export type StageName = (typeof STAGES)[number];
@@ -7,6 +8,8 @@ export type StageName = (typeof STAGES)[number];
 /** What of a model is trained: its projection heads alone, also the last block of each stack and the pooling, or all of it [O]. */
 export const TRAINABLE_PARTS = ['heads', 'last-blocks', 'all'] as const;
 export type TrainablePart = (typeof TRAINABLE_PARTS)[number];
+
+export type StudentInput = 'jpeg' | 'grey' | 'raw';
 
 export interface StageConfig {
   steps: number;
@@ -40,9 +43,13 @@ export interface TrainConfig {
   /** JPEG quality of validation, test and prediction, and the range that training draws from [O]. */
   quality: number;
   trainQuality: [number, number];
-  /** Projection heads: SFP (Block Tensor Train) or dense. */
-  head: 'sfp' | 'dense';
-  /** Rank of Block Tensor Train heads, where it is not the preset's. */
+  /** What the student reads, in training and in evaluation: JPEG where not given; 8-bit grey levels without JPEG; uncompressed HU. */
+  input?: StudentInput;
+  /** Projection heads: SFP (Block Tensor Train), dense, or one of its peers of as many parameters. */
+  head: HeadKind;
+  /** Heads of the teacher, where they are not the student's. */
+  teacherHead?: HeadKind;
+  /** Rank of Block Tensor Train heads, where it is not the preset's; their peers follow it. */
   headRank?: number;
   /** A text tower with weights of its own, in place of the preset's. */
   textTower?: TextTowerConfig;
@@ -156,6 +163,11 @@ export function shareSteps(stages: TrainConfig['stages'], total: number): TrainC
       return [name, { ...stage, steps }];
     }),
   );
+}
+
+/** What the student of a run is evaluated on. */
+export function studentQuality({ input = 'jpeg', quality }: Pick<TrainConfig, 'input' | 'quality'>): InputQuality {
+  return input === 'jpeg' ? quality : input === 'grey' ? 'grey' : null;
 }
 
 /** Optimiser steps over all stages. */

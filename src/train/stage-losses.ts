@@ -7,11 +7,12 @@ import type { HostTaps } from './teacher-targets.ts';
 import { tokenize } from './texts.ts';
 import { uploadVolumes, type VolumeValues } from './upload-volumes.ts';
 
-/** Decoded volumes [size·D·Y·X] of a step or a part of it, `jpeg` as grey levels; null where the stage does not use them. */
+/** Decoded volumes [size·D·Y·X] of a step or a part of it; null where the stage does not use them. */
 export interface StepVolumes {
   size: number;
   raw: Float32Array<ArrayBuffer> | null;
-  jpeg: Uint8Array<ArrayBuffer> | null;
+  /** The student's: grey levels, or values where it reads uncompressed volumes. */
+  input: VolumeValues | null;
   /** Of a foreign teacher, where the run has one and the stage distils. */
   targets: HostTaps | null;
 }
@@ -70,14 +71,14 @@ export interface EncodedVolumes {
 }
 
 /** Runs the encoder that the stage trains and, where FAST is part of the stage, the frozen teacher on the uncompressed volumes. */
-export function encodeVolumes(engine: Engine, state: RunState, stage: StageName, { size, raw, jpeg, targets }: StepVolumes, { distil = true } = {}): EncodedVolumes {
+export function encodeVolumes(engine: Engine, state: RunState, stage: StageName, { size, raw, input, targets }: StepVolumes, { distil = true } = {}): EncodedVolumes {
   const { config, teacher } = state;
   const upload = (values: VolumeValues): Tensor => uploadVolumes(engine, values, [size, 1, ...presets[config.preset].grid.shape]);
   const model = trainedModel(state, stage);
   if (stage === 'teacher') return { output: model.encodeImage(upload(raw!)), distilled: null };
   const ownTaps = (): Taps | null => (raw && teacher ? noGrad(() => engine.scope(() => teacher.vision.forward(upload(raw)).taps)) : null);
   const target = !distil ? null : targets ? uploadTargets(engine, state, targets, size) : ownTaps();
-  const output = stage === 'fast' ? model.vision.forward(upload(jpeg!)) : model.encodeImage(upload(jpeg!));
+  const output = stage === 'fast' ? model.vision.forward(upload(input!)) : model.encodeImage(upload(input!));
   return { output, distilled: target && distillation(state, output, target) };
 }
 
