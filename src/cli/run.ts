@@ -6,6 +6,7 @@ import { doctorCommand } from './doctor.ts';
 import { embedCommand } from './embed.ts';
 import { evalCommand } from './eval.ts';
 import { experimentCommand } from './experiment.ts';
+import { experimentScansCommand } from './experiment-scans.ts';
 import { Interrupted } from './interrupt.ts';
 import { phantomCommand } from './phantom.ts';
 import { predictCommand } from './predict.ts';
@@ -50,6 +51,7 @@ const commands = (): Command[] => [
   convertCommand(),
   compressHeadCommand(),
   embedCommand(),
+  experimentScansCommand(),
 ];
 
 function buildProgram(output: CommandLineOutput): Command {

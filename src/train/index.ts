@@ -26,3 +26,6 @@ export { armConfig, ARM_NAMES, BASELINE, type Arm } from './experiment/arms.ts';
 export { collectResults, encodeResults, finishedRun, planRuns, type FinishedRun, type PlannedRun, type RunRecord } from './experiment/collect.ts';
 export { configDifferences, isPhantom, parseExperiment, type ExperimentConfig } from './experiment/experiment-config.ts';
 export type { ArmResult, ExperimentResults } from './experiment/results.ts';
+export { patchFastSettings, patchFastSteps, patchFolds, runPatchFast, type PatchFastHost, type PatchScan, type PatchTeacher } from './patch-fast.ts';
+export * from './patch-fast-result.ts';
+export { cutPatches, type Patch } from './patch-sampler.ts';
