@@ -1,6 +1,8 @@
 /** `ct-lite experiment`: the comparison of the arms in a config file, resumed where it stopped. */
+import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
-import { dirname, join, resolve } from 'node:path';
+import { basename, dirname, isAbsolute, join, relative, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { Command } from 'commander';
 import { presets } from '../model/index.ts';
 import { nodeFiles } from '../platform/node-files.ts';
@@ -14,6 +16,7 @@ import { print, say } from './terminal.ts';
 import { packageVersion } from './versions.ts';
 
 export interface ExperimentFlags {
+  quick?: boolean;
   out?: string;
   adapter?: string;
 }
@@ -34,14 +37,17 @@ const FREE_KEYS = ['arms', 'seeds', 'resamples'] as const;
 export function experimentCommand(): Command {
   return new Command('experiment')
     .description('compare inputs, FAST and projection heads as a config file says (docs/EXPERIMENT.md): every arm and seed trained and measured alike; run again to go on')
-    .argument('<config>', 'JSON file, for example experiments/quick.json')
+    .argument('[config]', 'JSON file; default experiments/phantom.json of this package, which takes hours on a software GPU')
+    .option('--quick', 'experiments/quick.json in place of it: the five core arms in about 20 minutes')
     .option('--out <folder>', 'folder of the runs and results.json; default runs/experiment- and the name')
     .option('--adapter <name>', 'swiftshader, lavapipe, or a part of the adapter\'s name')
     .action(runExperiment);
 }
 
-async function runExperiment(file: string, flags: ExperimentFlags): Promise<void> {
+async function runExperiment(given: string | undefined, flags: ExperimentFlags): Promise<void> {
+  if (given !== undefined && flags.quick) throw new Error(`experiment: --quick is a config of its own, got ${given} beside it; leave one of them out`);
   const signal = interruptSignal();
+  const file = given ?? packagedConfig(flags.quick ? 'quick' : 'phantom');
   const config = parseExperiment(await readConfig(file), file);
   const out = flags.out ?? join('runs', `experiment-${config.name}`);
   const opened = await openNodeEngine(flags.adapter);
@@ -59,6 +65,15 @@ async function runExperiment(file: string, flags: ExperimentFlags): Promise<void
   }
 }
 
+/** A config that comes along, as seen from here. */
+function packagedConfig(name: string): string {
+  for (let folder = dirname(fileURLToPath(import.meta.url)); ; folder = dirname(folder)) {
+    const file = join(folder, 'experiments', `${name}.json`);
+    if (existsSync(file)) return relative('', file) || file;
+    if (folder === dirname(folder)) throw new Error(`experiment: the package's experiments/${name}.json is missing; give a config`);
+  }
+}
+
 async function readConfig(file: string): Promise<string> {
   try {
     return await readFile(file, 'utf8');
@@ -71,7 +86,7 @@ async function readConfig(file: string): Promise<string> {
 async function openRecord(out: string, config: ExperimentConfig, { line, kind }: OpenedEngine, file: string): Promise<ExperimentRecord> {
   const path = join(out, RECORD_FILE);
   const software = packageVersion('ct-lite') ?? 'unknown';
-  let record: ExperimentRecord = { software, command: `npx ct-lite experiment ${file}`, startedAt: new Date().toISOString(), adapter: { line, kind }, config };
+  let record: ExperimentRecord = { software, command: `npx ct-lite experiment ${isAbsolute(file) ? basename(file) : file}`, startedAt: new Date().toISOString(), adapter: { line, kind }, config };
   if (await nodeFiles.exists(path)) {
     const begun = parseRecord(await nodeFiles.readFile(path), path);
     const differences = configDifferences(depended(begun.config), depended(config));

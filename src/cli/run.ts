@@ -6,6 +6,7 @@ import { doctorCommand } from './doctor.ts';
 import { embedCommand } from './embed.ts';
 import { evalCommand } from './eval.ts';
 import { experimentCommand } from './experiment.ts';
+import { experimentPageCommand } from './experiment-page.ts';
 import { experimentScansCommand } from './experiment-scans.ts';
 import { Interrupted } from './interrupt.ts';
 import { phantomCommand } from './phantom.ts';
@@ -47,6 +48,7 @@ const commands = (): Command[] => [
   trainCommand(),
   evalCommand(),
   experimentCommand(),
+  experimentPageCommand(),
   predictCommand(),
   convertCommand(),
   compressHeadCommand(),

@@ -29,3 +29,4 @@ export type { ArmResult, ExperimentResults } from './experiment/results.ts';
 export { patchFastSettings, patchFastSteps, patchFolds, runPatchFast, type PatchFastHost, type PatchScan, type PatchTeacher } from './patch-fast.ts';
 export * from './patch-fast-result.ts';
 export { cutPatches, type Patch } from './patch-sampler.ts';
+export { PAGE_FILE, pageFiles } from './experiment/page-files.ts';

@@ -90,7 +90,7 @@ function facts({ command, adapter, config, runs, cohort, startedAt, updatedAt, s
   const source = isPhantom(config.cohort) ? `phantoms of seed ${config.cohort.seed}, each label in at least ${percent(config.cohort.prevalenceFloor)} of the scans, findings ${config.cohort.severity ? `all of severity ${config.cohort.severity}` : 'of drawn severity'}` : cohort.name;
   const lines = [
     `Command: \`${command}\` (version ${software}, ${startedAt.slice(0, 10)} to ${updatedAt.slice(0, 10)}).`,
-    `Adapter: ${adapter.line}${adapter.kind === 'software' ? '; a software GPU: seconds say nothing about a real one' : ''}.`,
+    `Adapter: ${adapter.line.replace(/^adapter: /, '')}${adapter.kind === 'software' ? '; a software GPU: seconds say nothing about a real one' : ''}.`,
     `Model: preset \`${preset}\`, input ${shape.join('×')} voxels of ${spacingMm.map((mm) => Number(mm.toFixed(2))).join('×')} mm, ${count(rawBytesPerVolume)} bytes in 16 bits.`,
     `Cohort: ${source}; ${cohort.scans.train} training, ${cohort.scans.validation} validation and ${cohort.scans.test} test scans of ${cohort.patients.train}, ${cohort.patients.validation} and ${cohort.patients.test} patients.`,
     `Training: ${train.steps} steps of ${train.virtualBatch ?? train.batch} volumes, with FAST the first ${train.fastSteps} of them FAST alone; learning rate ${train.learningRate}, in FAST ${train.fastLearningRate}; FAST's weight beside SigLIP ${train.fastWeight}; seeds ${seeds.join(', ')}; JPEG quality ${quality} where none is named.`,

@@ -52,7 +52,7 @@ it.each([
   const cores = [randomArray(made.core0.size, 2), randomArray(made.core1.size, 3)] as const;
   const [bias, x] = [randomArray(n0 * n1, 4), randomArray(3 * inFeatures, 5)];
   for (const [tensor, values] of [[made.core0, cores[0]], [made.core1, cores[1]], [made.bias, bias]] as const) tensor.write(Float32Array.from(values));
-  const fans = [[shape0[0], shape0[1]], [shape1[0], shape1[1]]] as const;
+  const fans: [number, number][] = [[...shape0], [...shape1]];
   const rms = (values: Float64Array): number => Math.sqrt(values.reduce((sum, value) => sum + value ** 2, 0) / values.length);
   const normed = cores.map((core, at) => core.map((value) => Math.fround(value) / Math.max(1, rms(core) / sigma(...fans[at]!)))) as [Float64Array, Float64Array];
   const expected = reference(x, normed).map((value, at) => value + bias[at % (n0 * n1)]!);
