@@ -8,7 +8,7 @@ import { openDecodePool } from '../platform/node-decode-pool.ts';
 import { nodeFiles, sha256OfFile } from '../platform/node-files.ts';
 import { nodeJpegWasm } from '../platform/node-jpeg.ts';
 import { createProgress } from '../platform/progress.ts';
-import { cutPatches, decodeCheckpoint, disposeState, patchFastSettings, patchFastSteps, patchFolds, patchInputName, readCheckpointHeader, runPatchFast, type PatchFastResult, type PatchFastSettings, type PatchScan } from '../train/index.ts';
+import { cutPatches, decodeCheckpoint, disposeState, PATCH_ARMS, patchFastSettings, patchFastSteps, patchFolds, patchInputName, readCheckpointHeader, runPatchFast, type PatchArm, type PatchFastResult, type PatchFastSettings, type PatchScan } from '../train/index.ts';
 import { decodeJob, openNodeEngine, type OpenedEngine } from './cohort-session.ts';
 import { Interrupted, interruptSignal } from './interrupt.ts';
 import { wholeNumber } from './options.ts';
@@ -31,6 +31,7 @@ interface ExperimentScansFlags {
   spacing?: [number, number, number];
   style?: PatchFastSettings['style'];
   weights?: [number, number, number, number];
+  arms?: PatchArm[];
   adapter?: string;
 }
 
@@ -38,7 +39,7 @@ export function experimentScansCommand(): Command {
   return new Command('experiment-scans')
     .description('train students by FAST on JPEG patches of scans, without labels or reports, and compare them with their teacher on scans that were not trained on; run again to go on')
     .requiredOption('--data <folder>', 'scans of at least two patients (.nii.gz, .nii, .npz, DICOM, JPEG volumes), anywhere below it')
-    .option('--teacher <checkpoint>', 'a checkpoint of ct-lite train, whose teacher is taken; without it, one is trained on phantoms first')
+    .option('--teacher <checkpoint>', 'a checkpoint of ct-lite train: its teacher, or its student where it has none; without it, one is trained on phantoms first')
     .option('--out <folder>', 'folder of the result', join('runs', 'experiment-scans'))
     .option('--seed <n>', 'the same seed on the same adapter gives the same result', wholeNumber(0, 0x7fffffff), 0)
     .option('--steps <n>', 'training steps a student', wholeNumber(1))
@@ -48,6 +49,7 @@ export function experimentScansCommand(): Command {
     .option('--spacing <z,y,x>', 'spacing of the patches in mm', numbers(3, Number.MIN_VALUE))
     .addOption(new Option('--style <kind>', "Gram matrices weighted by attention, or Gatys'").choices(['attention', 'gatys']))
     .option('--weights <s,p,c,f>', "λ of FAST's style, position, channel and feature terms", numbers(4, 0))
+    .option('--arms <names>', `what is trained and measured, with commas between: ${PATCH_ARMS.join(', ')}; default all`, armNames)
     .option('--adapter <name>', 'swiftshader, lavapipe, or a part of the adapter\'s name')
     .action(runExperimentScans);
 }
@@ -56,6 +58,12 @@ function positive(text: string): number {
   const value = Number(text);
   if (!(value > 0 && Number.isFinite(value))) throw new InvalidArgumentError('It must be a positive number.');
   return value;
+}
+
+function armNames(text: string): PatchArm[] {
+  const names = text.split(',').map((name) => name.trim());
+  if (!names.every((name): name is PatchArm => (PATCH_ARMS as readonly string[]).includes(name))) throw new InvalidArgumentError(`It must be some of ${PATCH_ARMS.join(', ')}.`);
+  return PATCH_ARMS.filter((arm) => names.includes(arm));
 }
 
 function numbers(count: number, least: number): (text: string) => number[] {
@@ -72,11 +80,11 @@ async function runExperimentScans(flags: ExperimentScansFlags): Promise<void> {
   const opened = await openNodeEngine(flags.adapter);
   say(opened.line);
   try {
-    const { seed, steps, batch, patches, learningRate, spacing, style, weights } = flags;
+    const { seed, steps, batch, patches, learningRate, spacing, style, weights, arms } = flags;
     const result = await experimentOnScans(opened, {
       data: flags.data, teacher, out: flags.out, signal,
       settings: {
-        seed, ...(steps && { steps }), ...(batch && { batch }), ...(patches && { patchesPerScan: patches }), ...(learningRate && { learningRate }), ...(spacing && { spacingMm: spacing }), ...(style && { style }),
+        seed, ...(steps && { steps }), ...(batch && { batch }), ...(patches && { patchesPerScan: patches }), ...(learningRate && { learningRate }), ...(spacing && { spacingMm: spacing }), ...(style && { style }), ...(arms && { arms }),
         ...(weights && { weights: { style: weights[0], position: weights[1], channel: weights[2], feature: weights[3] } }),
       },
     });
@@ -101,7 +109,7 @@ async function phantomTeacher({ out, seed, adapter }: ExperimentScansFlags): Pro
 export interface ScanExperimentOptions {
   /** Folder with scans. */
   data: string;
-  /** A checkpoint file that holds a teacher. */
+  /** A checkpoint file: its teacher is taken, or its student where it has none. */
   teacher: string;
   /** Folder of the folds and of patch-fast.json. */
   out: string;
@@ -123,9 +131,9 @@ export async function experimentOnScans({ engine, line }: OpenedEngine, { data, 
   const state = decodeCheckpoint(engine, await nodeFiles.readFile(file), file);
   const progress = createProgress({ title: 'FAST on patches', total: patchFastSteps(settings, folds.length) });
   try {
-    if (!state.teacher) throw new Error(`${file}: holds no teacher; give a checkpoint of a run with the teacher stage`);
-    const vision = state.teacher.requireGrad(false).vision;
-    const name = `${file.split(/[\\/]/).slice(-2).join('/')}, preset ${config.preset}`;
+    // A baseline of an experiment is a student on uncompressed input, without a teacher of its own.
+    const { vision } = (state.teacher ?? state.student)!.requireGrad(false);
+    const name = `${file.split(/[\\/]/).slice(-2).join('/')} (${state.teacher ? 'teacher' : 'student'}, preset ${config.preset})`;
     const result = await runPatchFast(engine, { vision, name, weights: await sha256OfFile(file) }, scans, settings, {
       files: nodeFiles, folder: out, adapter: line, checkStop,
       onStep: (done, stage, loss) => progress.update(done, { stage, loss }),

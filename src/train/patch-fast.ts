@@ -56,7 +56,7 @@ export function patchSpacing(preset: PresetName): Size3 {
 /** Defaults of a preset with `changes` on top [O]. */
 export function patchFastSettings(preset: PresetName, changes: Partial<PatchFastSettings> = {}): PatchFastSettings {
   return {
-    preset, seed: 0, shape: [...presets[preset].grid.shape], spacingMm: patchSpacing(preset), patchesPerScan: 48, steps: 300, batch: 8, learningRate: 3e-4,
+    preset, seed: 0, shape: [...presets[preset].grid.shape], spacingMm: patchSpacing(preset), patchesPerScan: 32, steps: 150, batch: 4, learningRate: 3e-4,
     trainQuality: [30, 95], weights: { style: 1, position: 1, channel: 1, feature: 1 }, style: 'attention', styleTau: 1, maskTau: 0.5,
     folds: MOST_FOLDS, inputs: INPUTS, arms: ['compression', 'fast', 'untrained', 'fast-fresh'], ...changes,
   };
