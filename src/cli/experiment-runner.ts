@@ -1,9 +1,9 @@
 /** The runs of an experiment: each in a folder of its own, trained, scored, and gathered into results.json. */
 import { join } from 'node:path';
-import { allLabelPrompts, buildVocabulary, encodeJpegVolume, LABELS, loadTokenizer, readCsv, readScores, voxelCount, type CohortScan } from '../data/index.ts';
+import { allLabelPrompts, buildVocabulary, encodeJpegVolume, greyToValues, LABELS, loadTokenizer, readCsv, readScores, valueToHu, voxelCount, type CohortScan } from '../data/index.ts';
 import { presets } from '../model/index.ts';
 import { nodeFiles } from '../platform/node-files.ts';
-import { armConfig, BASELINE, CHECKPOINT_FILE, collectResults, decodeCheckpoint, disposeState, encodeResults, evaluateLabels, finishedRun, METRICS_FILE, parseMetrics, planRuns, scoreScans, STAGES, studentQuality, train, VolumeStore, type Arm, type ExperimentResults, type FinishedRun, type PlannedRun, type RunRecord, type RunState, type StepRecord, type TrainerHost } from '../train/index.ts';
+import { armConfig, BASELINE, CHECKPOINT_FILE, collectResults, decodeCheckpoint, disposeState, encodeResults, evaluateLabels, finishedRun, METRICS_FILE, parseMetrics, planRuns, scoreScans, STAGES, studentQuality, train, VolumeStore, type Arm, type ExperimentResults, type FinishedRun, type InputQuality, type MeasuredInput, type PlannedRun, type RunRecord, type RunState, type StepRecord, type TrainerHost } from '../train/index.ts';
 import { CompressedVolumes } from './compressed-volumes.ts';
 import type { CohortSession, OpenedEngine } from './cohort-session.ts';
 import { SCORES_FILE, TRUTHS_FILE, writeScores } from './eval-output.ts';
@@ -30,7 +30,7 @@ export class ExperimentRunner {
   private readonly volumes: VolumeStore;
   private readonly vocabulary: string;
   private readonly finished: FinishedRun[] = [];
-  private readonly jpegBytes = new Map<number, number>();
+  private readonly inputs = new Map<InputQuality, MeasuredInput>();
 
   private constructor(source: RunnerSource) {
     this.source = source;
@@ -86,10 +86,8 @@ export class ExperimentRunner {
     const { out, record: { config, ...record }, session: { cohort } } = this.source;
     const { shape } = presets[config.preset].grid;
     const arms = planRuns(config).map(({ arm }) => arm).filter(({ id }) => this.finished.some(({ arm }) => arm === id));
-    for (const { quality } of arms) if (quality !== null && !this.jpegBytes.has(quality)) this.jpegBytes.set(quality, await this.measureJpegBytes(quality));
-    const raw = 2 * voxelCount(shape); // 16-bit HU
-    const bytesPerVolume = ({ input, quality }: Arm): number => (input === 'jpeg' ? this.jpegBytes.get(quality!)! : input === 'grey' ? voxelCount(shape) : raw);
-    const results = collectResults({ config, run: { ...record, updatedAt: new Date().toISOString() }, cohort, bytesPerVolume, rawBytesPerVolume: raw, finished: this.finished });
+    for (const arm of arms) if (!this.inputs.has(inputOf(arm))) this.inputs.set(inputOf(arm), await this.measureInput(inputOf(arm)));
+    const results = collectResults({ config, run: { ...record, updatedAt: new Date().toISOString() }, cohort, measuredInput: (arm) => this.inputs.get(inputOf(arm))!, rawBytesPerVolume: rawBytes(shape), finished: this.finished });
     await nodeFiles.writeFile(join(out, RESULTS_FILE), new TextEncoder().encode(encodeResults(results)));
     return results;
   }
@@ -156,14 +154,25 @@ export class ExperimentRunner {
     return this.source.session.cohort.scans.filter((scan) => scan.split === split && scan.labels);
   }
 
-  private async measureJpegBytes(quality: number): Promise<number> {
+  private async measureInput(quality: InputQuality): Promise<MeasuredInput> {
     const { grid } = presets[this.source.record.config.preset];
     const scans = this.labelled('test').slice(0, SCANS_MEASURED);
-    let bytes = 0;
-    for (const scan of scans) bytes += (await encodeJpegVolume(await this.volumes.raw(scan), grid, { quality, source: scan.id })).length;
-    return bytes / scans.length;
+    let [bytes, squares] = [0, 0];
+    for (const scan of scans) {
+      const raw = await this.volumes.raw(scan);
+      bytes += quality === null ? rawBytes(grid.shape) : quality === 'grey' ? voxelCount(grid.shape) : (await encodeJpegVolume(raw, grid, { quality, source: scan.id })).length;
+      const read = await this.volumes.batch([scan], quality);
+      const values = read instanceof Uint8Array ? greyToValues(read) : read;
+      squares += values.reduce((sum, value, at) => sum + (value - raw[at]!) ** 2, 0) / raw.length;
+    }
+    return { bytesPerVolume: bytes / scans.length, errorHu: valueToHu(Math.sqrt(squares / scans.length)) };
   }
 }
+
+/** A volume in 16-bit HU. */
+const rawBytes = (shape: readonly number[]): number => 2 * voxelCount(shape);
+
+const inputOf = ({ input, quality }: Arm): InputQuality => (input === 'jpeg' ? quality : input === 'grey' ? 'grey' : null);
 
 /** Medians, since other work on the machine makes single steps long. */
 function secondsAStep(steps: readonly StepRecord[]): number {

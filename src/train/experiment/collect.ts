@@ -50,22 +50,28 @@ export function planRuns({ arms: ids, seeds, quality }: ExperimentConfig): Plann
   });
 }
 
+/** Volumes as an arm reads them, means over test scans. */
+export interface MeasuredInput {
+  bytesPerVolume: number;
+  /** Root mean squared difference from the uncompressed volume. */
+  errorHu: number;
+}
+
 export interface CollectSource {
   config: ExperimentConfig;
   run: Pick<ExperimentResults, 'software' | 'command' | 'startedAt' | 'updatedAt' | 'adapter'>;
   cohort: Pick<Cohort, 'name' | 'scans'>;
-  /** Bytes of a volume as an arm reads it. */
-  bytesPerVolume: (arm: Arm) => number;
+  measuredInput: (arm: Arm) => MeasuredInput;
   rawBytesPerVolume: number;
   finished: readonly FinishedRun[];
 }
 
-export function collectResults({ config, run, cohort, bytesPerVolume, rawBytesPerVolume, finished }: CollectSource): ExperimentResults {
+export function collectResults({ config, run, cohort, measuredInput, rawBytesPerVolume, finished }: CollectSource): ExperimentResults {
   const measured = new Map<string, MeasuredRun[]>();
   for (const each of finished) measured.set(each.arm, [...(measured.get(each.arm) ?? []), each.measured]);
   const baseline = measured.get(BASELINE) ?? [];
   const arms = config.arms.map((id) => armOf(id, config.quality)).filter(({ id }) => measured.has(id));
-  const results = arms.map((arm) => armResult(arm, config, finished.filter((each) => each.arm === arm.id), measured.get(arm.id)!, baseline, bytesPerVolume(arm)));
+  const results = arms.map((arm) => armResult(arm, config, finished.filter((each) => each.arm === arm.id), measured.get(arm.id)!, baseline, measuredInput(arm)));
   const of = (split: string): Cohort['scans'] => cohort.scans.filter((scan) => scan.split === split);
   const bySplit = (count: (scans: Cohort['scans']) => number): ExperimentResults['cohort']['scans'] => ({ train: count(of('train')), validation: count(of('validation')), test: count(of('test')) });
   return {
@@ -86,7 +92,7 @@ export function collectResults({ config, run, cohort, bytesPerVolume, rawBytesPe
   };
 }
 
-function armResult(arm: Arm, config: ExperimentConfig, records: readonly FinishedRun[], runs: readonly MeasuredRun[], baseline: readonly MeasuredRun[], bytesPerVolume: number): ArmResult {
+function armResult(arm: Arm, config: ExperimentConfig, records: readonly FinishedRun[], runs: readonly MeasuredRun[], baseline: readonly MeasuredRun[], measuredInput: MeasuredInput): ArmResult {
   const { id, title, group, input, quality, fast, head } = arm;
   const preset = presets[config.preset];
   const headConfig = { ...preset.head, kind: head };
@@ -103,7 +109,7 @@ function armResult(arm: Arm, config: ExperimentConfig, records: readonly Finishe
     labels: labelEstimates(runs, isBaseline ? null : baseline, BOOTSTRAP_SEED),
     parameters: records[0]!.parameters,
     macs: { encoder: encoderMacs(preset.encoder), heads: headMacs(preset.encoder.width, headConfig) + headMacs(preset.text.width, headConfig) },
-    bytesPerVolume,
+    ...measuredInput,
     secondsAStep: mean(({ secondsAStep }) => secondsAStep),
     peakGpuBytes: Math.max(...records.map(({ peakGpuBytes }) => peakGpuBytes)),
   };

@@ -60,7 +60,7 @@ function howToRead(): string {
     'finished baseline of the same seed, whose own training is not counted. An arm is trained and measured at one JPEG quality. *AUROC*: mean over the labels and the seeds on the test',
     'split, with a 95 % interval by bootstrap over patients; *seeds*: the lowest and highest seed. *Loss*: (baseline − arm) / baseline, paired by scan and seed, with a 95 % interval',
     'over patients and seeds; few seeds make it somewhat too narrow. Above zero is worse than the baseline. *Heads*: parameters of both projection heads. *MACs*: of the encoder and the heads for one volume, by formula.',
-    '*Bytes*: of a volume as the arm reads it. *Step*: median seconds of an optimiser step on the machine named, which did other work besides; *GPU*: most memory in buffers while training.',
+    '*Bytes*: of a volume as the arm reads it. *Error*: its root mean squared difference from the uncompressed volume. *Step*: median seconds of an optimiser step on the machine named, which did other work besides; *GPU*: most memory in buffers while training.',
   ].join('\n');
 }
 
@@ -101,13 +101,13 @@ function facts({ command, adapter, config, runs, cohort, startedAt, updatedAt, s
 
 function armTable(arms: readonly ArmResult[]): string {
   return table(
-    ['Arm', 'AUROC', 'Seeds', 'Loss', 'Encoder', 'Heads', 'MACs', 'Bytes', 'Step', 'GPU'],
-    arms.map(({ arm, title, meanAuroc, spread, seeds, relativeLoss, parameters, macs, bytesPerVolume, secondsAStep, peakGpuBytes }) => [
+    ['Arm', 'AUROC', 'Seeds', 'Loss', 'Encoder', 'Heads', 'MACs', 'Bytes', 'Error', 'Step', 'GPU'],
+    arms.map(({ arm, title, meanAuroc, spread, seeds, relativeLoss, parameters, macs, bytesPerVolume, errorHu, secondsAStep, peakGpuBytes }) => [
       `${title} (\`${arm}\`)`,
       estimate(meanAuroc, three),
       seeds.length > 1 ? `${three(spread.low)}–${three(spread.high)} (${seeds.length})` : '1 seed',
       arm === 'baseline' ? '–' : estimate(relativeLoss, percent),
-      count(parameters.encoder), count(parameters.heads), `${mega(macs.encoder)} + ${mega(macs.heads)}`, count(bytesPerVolume), `${secondsAStep.toFixed(2)} s`, `${(peakGpuBytes / 2 ** 20).toFixed(0)} MiB`,
+      count(parameters.encoder), count(parameters.heads), `${mega(macs.encoder)} + ${mega(macs.heads)}`, count(bytesPerVolume), `${errorHu.toFixed(1)} HU`, `${secondsAStep.toFixed(2)} s`, `${(peakGpuBytes / 2 ** 20).toFixed(0)} MiB`,
     ]),
   );
 }

@@ -41,6 +41,7 @@ describe('ct-lite experiment', () => {
     expect([baseline.parameters, ctLite.parameters]).toEqual([{ encoder: 101_300, heads: 10_368 }, { encoder: 101_300, heads: 5252 }]);
     expect(ctLite.bytesPerVolume).toBeLessThan(baseline.bytesPerVolume / 4);
     expect(ctLite.relativeLoss!.value).toBeCloseTo(1 - ctLite.meanAuroc.value / baseline.meanAuroc.value, 4);
+    expect([baseline.errorHu, ctLite.errorHu > 1]).toEqual([0, true]);
     expect(ctLite.peakGpuBytes).toBeGreaterThan(1e6);
     expect(found.claims.map(({ id }) => id)).toEqual(['within-5-percent', 'better-than-jpeg', 'heads-at-most-52-percent']);
     expect(existsSync(at('whole', 'runs', 'ct-lite-seed0', 'scores.csv'))).toBe(true);

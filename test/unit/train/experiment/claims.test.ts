@@ -10,7 +10,7 @@ function arm(id: string, heads: number, loss: Range | null): ArmResult {
   return {
     arm: id, title: id, group: 'core', input: 'jpeg', quality: 75, fast: null, head: id === 'ct-lite' ? 'sfp' : 'dense', seeds: [], meanAuroc: { value: 0.7, interval: null },
     spread: { low: 0.7, high: 0.7, deviation: null }, relativeLoss: loss && { value: (loss.low + loss.high) / 2, interval: loss }, labels: [],
-    parameters: { encoder: 1, heads }, macs: { encoder: 1, heads: 1 }, bytesPerVolume: 1, secondsAStep: 1, peakGpuBytes: 1,
+    parameters: { encoder: 1, heads }, macs: { encoder: 1, heads: 1 }, bytesPerVolume: 1, errorHu: 1, secondsAStep: 1, peakGpuBytes: 1,
   };
 }
 

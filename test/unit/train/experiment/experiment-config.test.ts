@@ -60,6 +60,7 @@ describe('arms', () => {
       stages: { fast: { steps: 20, learningRate: 1.2e-3 }, align: { steps: 80, learningRate: 1.2e-3 } },
     });
     expect(settings('no-style')).toEqual({ ...settings('ct-lite'), fast: { style: 0, position: 1, channel: 1, feature: 1 } });
+    expect(settings('gatys')).toEqual({ ...settings('ct-lite'), fastStyle: 'gatys' });
     expect(settings('low-rank')).toEqual({ ...settings('ct-lite'), head: 'low-rank' });
   });
 
