@@ -133,6 +133,8 @@ async function runAll(out: string, record: ExperimentRecord, opened: OpenedEngin
   const { config } = record;
   const runs = planRuns(config);
   const runner = await ExperimentRunner.open({ out, record, opened, session });
+  // At once: the statistics may be of another version than those that are there, or arms and seeds may have been changed.
+  if (runner.finishedCount > 0) await runner.writeResults();
   const stepsDone = runner.finishedCount * config.train.steps;
   const progress = createProgress({ title: 'experiment', total: runs.length * config.train.steps, start: stepsDone, intervalMs: 15000 });
   signal.addEventListener('abort', () => progress.note('stopping after this step (Ctrl-C again ends at once)'));
