@@ -11,6 +11,7 @@ export { ConvStemViT, type AttentionPooled, type EncoderOutput, type VisionEncod
 export * from './fast.ts';
 export type { KeyReport } from './load-weights.ts';
 export { BlankInitializer, Constant, Initializer, Module } from './module.ts';
+export { encoderMacs, headMacs } from './macs.ts';
 export { HEAD_KINDS, presets, tokenGrid, type EncoderConfig, type HeadConfig, type HeadKind, type Preset, type PresetName, type TextConfig } from './presets.ts';
 export { prefixed, type WeightInfo, type WeightSource } from './weight-source.ts';
 export { DenseProjection, LowRankProjection, makeProjection, StructuredFactorizedProjection, TensorTrainProjection, type ProjectionHead } from './projection.ts';

@@ -83,7 +83,7 @@ export class TensorTrainProjection extends TwoCoreProjection {
   constructor(init: Initializer, inFeatures: number, config: HeadConfig) {
     const factors = blockFactors('TensorTrainProjection', inFeatures, config);
     const { inFactors: [m1, m0], outFactors: [n0, n1] } = factors;
-    const rank = rankWithin(m0 * n0 + m1 * n1, inFeatures, config);
+    const rank = tensorTrainRank(inFeatures, config);
     super(init, inFeatures, config.latent, [[m0, n0 * rank], [m1 * rank, n1]], [[m0, n0 * rank], [m1 * rank, n1]]);
     this.#factors = factors;
   }
@@ -97,7 +97,7 @@ export class TensorTrainProjection extends TwoCoreProjection {
 export class LowRankProjection extends TwoCoreProjection {
   constructor(init: Initializer, inFeatures: number, config: HeadConfig) {
     const { latent } = config;
-    const rank = rankWithin(inFeatures + latent, inFeatures, config);
+    const rank = lowRankOf(inFeatures, config);
     super(init, inFeatures, latent, [[inFeatures, rank], [rank, latent]], [[inFeatures, rank], [rank, latent]]);
   }
 
@@ -123,6 +123,17 @@ function blockFactors(name: string, inFeatures: number, { latent, blockLength, o
   if (!Number.isInteger(blocks)) throw new Error(`${name}: input length ${inFeatures} is not a multiple of the block length ${blockLength}`);
   if (n0 * n1 !== latent) throw new Error(`${name}: output factors ${n0}·${n1} do not give the latent length ${latent}`);
   return { inFactors: [blocks, blockLength], outFactors: [n0, n1] };
+}
+
+/** R of a tensor-train head. */
+export function tensorTrainRank(inFeatures: number, config: HeadConfig): number {
+  const { blockLength, outFactors: [n0, n1] } = config;
+  return rankWithin(blockLength * n0 + (inFeatures / blockLength) * n1, inFeatures, config);
+}
+
+/** k of a low-rank head. */
+export function lowRankOf(inFeatures: number, config: HeadConfig): number {
+  return rankWithin(inFeatures + config.latent, inFeatures, config);
 }
 
 /** The largest rank, at least 1, at which `perRank` parameters a rank are at most those of the Block Tensor Train: r(d_in·n0 + d_out·m1). */

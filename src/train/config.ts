@@ -1,5 +1,5 @@
 /** Settings of a run. They are saved with every checkpoint, so that a resumed run needs no flags. */
-import type { HeadKind, PresetName, TextConfig } from '../model/index.ts';
+import type { FastOptions, HeadKind, PresetName, TextConfig } from '../model/index.ts';
 import type { InputQuality } from './volumes.ts';
 
 export const STAGES = ['teacher', 'fast', 'align'] as const;
@@ -66,6 +66,8 @@ export interface TrainConfig {
   /** Weight of FAST beside SigLIP in the align stage, and of its four terms (MODEL §4: all 1). */
   fastWeight: number;
   fast: { style: number; position: number; channel: number; feature: number };
+  /** What FAST's Gram matrices weigh tokens by: their attention where not given, or nothing (Gatys; MODEL §4's other readings). */
+  fastStyle?: FastOptions['style'];
   optimizer: {
     weightDecay: number;
     betas: [number, number];
@@ -163,6 +165,11 @@ export function shareSteps(stages: TrainConfig['stages'], total: number): TrainC
       return [name, { ...stage, steps }];
     }),
   );
+}
+
+/** What of a run's settings is FAST's. */
+export function fastOptions({ fast, fastStyle }: Pick<TrainConfig, 'fast' | 'fastStyle'>): FastOptions {
+  return { weights: fast, ...(fastStyle && { style: fastStyle }) };
 }
 
 /** What the student of a run is evaluated on. */

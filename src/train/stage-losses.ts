@@ -1,7 +1,7 @@
 /** The losses of each stage. */
 import { noGrad, ops, type Engine, type Tensor } from '../autograd/index.ts';
 import { fastLoss, poolTaps, presets, type CtLite, type EncoderOutput, type Taps, type TextBatch } from '../model/index.ts';
-import type { StageName } from './config.ts';
+import { fastOptions, type StageName } from './config.ts';
 import type { RunState } from './run-state.ts';
 import type { HostTaps } from './teacher-targets.ts';
 import { tokenize } from './texts.ts';
@@ -103,7 +103,7 @@ function uploadTargets(engine: Engine, { config }: RunState, targets: HostTaps, 
 function distillation({ config, student, projectors }: RunState, output: EncoderOutput, target: Taps): Record<string, Tensor> {
   const { grid } = student!.vision;
   const taps = poolTaps(output.taps, grid, config.teacher?.grid ?? grid);
-  const { total, terms } = fastLoss({ student: taps, teacher: target, projectors: projectors!.taps }, { weights: config.fast });
+  const { total, terms } = fastLoss({ student: taps, teacher: target, projectors: projectors!.taps }, fastOptions(config));
   const weighed = Object.entries(terms).filter((entry): entry is [string, Tensor] => entry[1] !== null);
   // The terms before their sum: the first that is not finite is the cause.
   return { ...Object.fromEntries(weighed), fast: total };

@@ -2,7 +2,7 @@
 import { noGrad, type Engine, type Tensor } from '../autograd/index.ts';
 import { LABELS, type CohortScan } from '../data/index.ts';
 import { fastLoss, presets } from '../model/index.ts';
-import { studentQuality, type StageName } from './config.ts';
+import { fastOptions, studentQuality, type StageName } from './config.ts';
 import { scoreScans } from './evaluate.ts';
 import { evaluateLabels } from './metrics.ts';
 import type { RunState } from './run-state.ts';
@@ -49,7 +49,7 @@ export async function measureDistillation(engine: Engine, { config, teacher, stu
           teacher: teacher!.vision.forward(uploadVolumes(engine, raw, shape)).taps,
           projectors: projectors!.taps,
         },
-        { weights: config.fast },
+        fastOptions(config),
       ));
       for (const [name, term] of Object.entries({ ...terms, fast: total }) as [string, Tensor | null][]) {
         if (term) losses[name] = (losses[name] ?? 0) + ((await term.item()) * group.length) / scans.length;

@@ -20,6 +20,8 @@ export interface Arm {
   quality: number | null;
   /** Weights of FAST's terms; null without FAST. */
   fast: FastWeights | null;
+  /** FAST's style term in another reading. */
+  fastStyle?: TrainConfig['fastStyle'];
   head: HeadKind;
 }
 
@@ -39,6 +41,7 @@ const kinds = {
   'no-position': student('ablation', ' + SFP + FAST without position attention', { fast: { ...all, position: 0 } }),
   'no-channel': student('ablation', ' + SFP + FAST without channel attention', { fast: { ...all, channel: 0 } }),
   'no-alignment': student('ablation', ' + SFP + FAST without dual-masked alignment', { fast: { ...all, feature: 0 } }),
+  gatys: student('ablation', ' + SFP + FAST with plain Gatys style', { fastStyle: 'gatys' }),
   grey: student('quality', ', dense heads', { input: 'grey', fast: null, head: 'dense' }),
   'low-rank': student('heads', ' + FAST + low-rank heads', { head: 'low-rank' }),
   'tensor-train': student('heads', ' + FAST + tensor-train heads', { head: 'tensor-train' }),
@@ -89,6 +92,7 @@ export function armConfig(arm: Arm, seed: number, { preset, train: settings }: E
     ...(arm.quality !== null && { quality: arm.quality, trainQuality: [arm.quality, arm.quality] }),
     head: arm.head,
     ...(arm.fast && { teacherHead: 'dense', fast: arm.fast }),
+    ...(arm.fastStyle && { fastStyle: arm.fastStyle }),
     studentFromTeacher: false,
     fastWeight: arm.fast ? fastWeight : 0,
     text: { ...config.text, ...text },

@@ -11,6 +11,8 @@ export interface PhantomCohortConfig {
   testPatients: number;
   /** Lowest share of scans with each label. */
   prevalenceFloor: number;
+  /** Of every finding, from subtle to gross in (0, 1]; 0 draws one for each. */
+  severity: number;
   /** Shares of scans with two reconstructions, and of patients with two scans. */
   secondReconstruction: number;
   followUp: number;
@@ -108,8 +110,8 @@ const readCohort: Reader<ExperimentConfig['cohort']> = (value, key) =>
     ? readFields<CohortConfig>(value, key, { data: text, reports: text, labels: text, columns: text, labelMap: text }, {}, ['reports', 'labels', 'columns', 'labelMap'])
     : readFields<PhantomCohortConfig>(
         value, key,
-        { seed: whole(0, 0x7fffffff), patients: whole(6), testPatients: whole(2), prevalenceFloor: share, secondReconstruction: share, followUp: share, resolution: oneOf(['small', 'full']) },
-        { prevalenceFloor: 0.12, secondReconstruction: 0.35, followUp: 0.08, resolution: 'small' },
+        { seed: whole(0, 0x7fffffff), patients: whole(6), testPatients: whole(2), prevalenceFloor: share, severity: share, secondReconstruction: share, followUp: share, resolution: oneOf(['small', 'full']) },
+        { prevalenceFloor: 0.12, severity: 0, secondReconstruction: 0.35, followUp: 0.08, resolution: 'small' },
       );
 
 function readTraining(preset: PresetName): Reader<ExperimentTraining> {

@@ -67,6 +67,8 @@ export interface ArmResult {
   macs: { encoder: number; heads: number };
   /** Bytes of a volume as this arm reads it (JPEG volume, 8-bit grey, or 16-bit HU): mean over the test scans. */
   bytesPerVolume: number;
+  /** Root mean squared difference of those volumes from the uncompressed ones, HU. */
+  errorHu: number;
   /** Mean over seeds. */
   secondsAStep: number;
   peakGpuBytes: number;

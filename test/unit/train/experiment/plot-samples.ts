@@ -34,7 +34,7 @@ export function sampleResults(arms: readonly SampleArm[] = SAMPLE_ARMS): Experim
       const value = uniform(random, -0.07, 0.03);
       return { auroc: at === 5 ? null : around(auroc, 0.05), difference: arm === 'baseline' || at === 5 ? null : around(value, uniform(random, 0.01, 0.05)) };
     }),
-    parameters: { encoder: 101_300, heads: 5252 }, macs: { encoder: 3e7, heads: 5000 }, bytesPerVolume: bytes, secondsAStep: 1, peakGpuBytes: 1e8,
+    parameters: { encoder: 101_300, heads: 5252 }, macs: { encoder: 3e7, heads: 5000 }, bytesPerVolume: bytes, errorHu: 10, secondsAStep: 1, peakGpuBytes: 1e8,
   }));
   return {
     format: 'ct-lite-experiment', version: 1, name: 'quick', software: '0.1.0', command: 'ct-lite experiment', startedAt: '', updatedAt: '',
