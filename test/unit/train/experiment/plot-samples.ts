@@ -60,6 +60,6 @@ export function samplePatchResult(): PatchFastResult {
     teacher: { name: 'run/checkpoint.safetensors, preset tiny', weights: '0', parameters: 101_300 },
     scans: ['a', 'b', 'c', 'd'].map((id) => ({ id, patientId: id, patches: 48, spacingMm: [5, 0.8, 0.8], warnings: [] })), skipped: [],
     folds: ['a', 'b', 'c', 'd'].map((id) => ({ heldOut: [id], trained: [], patches: { trained: 144, heldOut: 48 }, loss: {}, seconds: 1 })),
-    errorHu: [], arms: PATCH_ARMS.map((arm) => ({ arm, cells: cellsOf(arm) })), differences: [], resampled: 'patches', adapter: 'llvmpipe', seconds: 1,
+    errorHu: [], arms: PATCH_ARMS.map((arm) => ({ arm, cells: cellsOf(arm) })), differences: [{ arm: 'fast', cells: cellsOf('fast').map((cell, at) => ({ ...cell, measures: Object.fromEntries(PATCH_MEASURES.map((measure) => [measure, { mean: 0.003 - 0.0007 * at, deviation: 0.002, folds: [0.002 - 0.0007 * at, 0.004 - 0.0007 * at], interval: { low: 0.0026 - 0.0007 * at, high: 0.0034 - 0.0007 * at } }])) as PatchStatistics })) }], resampled: 'patches', adapter: 'llvmpipe', seconds: 1,
   };
 }

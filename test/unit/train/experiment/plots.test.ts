@@ -1,7 +1,7 @@
 import { DOMParser, type Document, type Element } from '@xmldom/xmldom';
 import { describe, expect, it } from 'vitest';
 import { labelsAbove, legend, linearScale, logScale, niceTicks, signed, tickFormat } from '../../../../src/train/experiment/plot-parts.ts';
-import { plotAurocByBytes, plotAurocByQuality, plotLabelForest, plotPatchMeasure } from '../../../../src/train/experiment/plots.ts';
+import { plotAurocByBytes, plotAurocByQuality, plotLabelForest, plotPatchDifference, plotPatchMeasure } from '../../../../src/train/experiment/plots.ts';
 import { SAMPLE_ARMS, samplePatchResult, sampleResults } from './plot-samples.ts';
 
 /** Parsed strictly: whatever is no XML throws. */
@@ -21,7 +21,7 @@ const results = sampleResults();
 const patches = samplePatchResult();
 const plots = {
   bytes: plotAurocByBytes(results), quality: plotAurocByQuality(results), forest: plotLabelForest(results), patches: plotPatchMeasure(patches),
-  allArms: plotPatchMeasure(patches, 'gram', ['compression', 'fast', 'untrained', 'fast-fresh']),
+  difference: plotPatchDifference(patches), allArms: plotPatchMeasure(patches, 'gram', ['compression', 'fast', 'untrained', 'fast-fresh']),
 };
 
 describe.each(Object.entries(plots))('%s', (_, svg) => {
@@ -110,6 +110,18 @@ describe('plotPatchMeasure', () => {
     const valueAt = (y: number): number => a.value + ((y - a.y) / (b.y - a.y)) * (b.value - a.value);
     const points = styled(document, 'circle', 'fill s1').filter((circle) => circle.getAttribute('r') === '4.5').slice(1);
     expect(points.map((point) => valueAt(number(point, 'cy')).toFixed(3))).toEqual(['0.984', '0.987', '0.990', '0.993', '0.996', '0.999']);
+  });
+
+  it('draws differences about a line at zero, which says what is better', () => {
+    const document = parse(plots.difference);
+    const zero = styled(document, 'line', 'reference').filter((line) => line.hasAttribute('x2') && number(line, 'x2') > 700);
+    expect(zero).toHaveLength(1);
+    const [first, last] = [0, -1].map((at) => styled(document, 'rect', 'fill s2').slice(1).at(at)!);
+    expect(number(first!, 'y') + 4).toBeLessThan(number(zero[0]!, 'y1'));
+    expect(number(last!, 'y') + 4).toBeGreaterThan(number(zero[0]!, 'y1'));
+    expect(plots.difference).toContain('(above zero is better)');
+    expect(plotPatchDifference(patches, 'gram')).toContain('(below zero is better)');
+    expect(() => plotPatchDifference({ ...patches, differences: [] })).toThrow('the result has no difference in centredCosine of fast');
   });
 
   it('says which measure is missing', () => {
