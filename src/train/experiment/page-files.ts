@@ -1,6 +1,6 @@
 /** docs/RESULTS.md and its plots, from the JSON files of experiments: everything that the page is made of, by name. */
 import { PATCH_FAST_FORMAT, type PatchFastResult } from '../patch-fast-result.ts';
-import { plotAurocByBytes, plotAurocByQuality, plotLabelForest, plotPatchMeasure } from './plots.ts';
+import { plotAurocByBytes, plotAurocByQuality, plotLabelForest, plotPatchDifference } from './plots.ts';
 import { realScansPlotFile, realScansPlots, realScansSection } from './real-scans-section.ts';
 import { forestArms, plotFiles, resultsPage } from './results-page.ts';
 import { RESULTS_FORMAT, RESULTS_VERSION, type ExperimentResults } from './results.ts';
@@ -30,7 +30,7 @@ export function pageFiles(sources: readonly { name: string; json: string }[]): M
     if (files.get(PAGE_FILE)!.includes(names.quality)) add(names.quality, plotAurocByQuality(results));
     for (const arm of forestArms(results)) add(names.labels(arm), plotLabelForest(results, arm));
   }
-  if (realScans) for (const measure of realScansPlots) add(realScansPlotFile(measure), plotPatchMeasure(realScans, measure));
+  if (realScans) for (const measure of realScansPlots(realScans)) add(realScansPlotFile(measure), plotPatchDifference(realScans, measure));
   return files;
 }
 
