@@ -7,7 +7,7 @@ import { buildCommandLine, type CommandLine, type Finished } from '../../support
 import { expectError } from './small-cohort.ts';
 
 const limit = 400_000;
-const config = { name: 'test', seeds: [0], arms: ['baseline', 'ct-lite'], cohort: { seed: 3, patients: 10, testPatients: 8, prevalenceFloor: 0.4 }, train: { steps: 6, fastSteps: 3, batch: 4, checkpointEvery: 100 } };
+const config = { name: 'test', seeds: [0], arms: ['baseline', 'ct-lite'], cohort: { seed: 3, patients: 6, testPatients: 5, prevalenceFloor: 0.4 }, train: { steps: 5, fastSteps: 2, batch: 4, checkpointEvery: 100 } };
 
 let command: CommandLine;
 let cwd: string;
@@ -36,7 +36,7 @@ describe('ct-lite experiment', () => {
   it('trains and measures each arm, and says what it found', () => {
     const found = results('whole');
     expect(found).toMatchObject({ name: 'test', runs: { done: 2, planned: 2 }, cohort: { phantom: true }, rawBytesPerVolume: 2 * 16 * 64 * 64 });
-    expect(found.arms.map(({ arm, seeds }) => [arm, seeds.map(({ steps }) => steps)])).toEqual([['baseline', [6]], ['ct-lite', [6]]]);
+    expect(found.arms.map(({ arm, seeds }) => [arm, seeds.map(({ steps }) => steps)])).toEqual([['baseline', [5]], ['ct-lite', [5]]]);
     const [baseline, ctLite] = found.arms as [ExperimentResults['arms'][0], ExperimentResults['arms'][0]];
     expect([baseline.parameters, ctLite.parameters]).toEqual([{ encoder: 101_300, heads: 10_368 }, { encoder: 101_300, heads: 5252 }]);
     expect(ctLite.bytesPerVolume).toBeLessThan(baseline.bytesPerVolume / 4);
@@ -66,8 +66,8 @@ describe('ct-lite experiment', () => {
   }, limit);
 
   it('refuses a config whose runs could not be compared, and takes further arms and seeds', async () => {
-    write('changed.json', { train: { ...config.train, steps: 7 } });
-    expectError(await run('changed.json', '--out', 'whole'), /^error: experiment: whole: was begun with another config/, /train\.steps: 6 → 7; choose another --out/);
+    write('changed.json', { train: { ...config.train, steps: 6 } });
+    expectError(await run('changed.json', '--out', 'whole'), /^error: experiment: whole: was begun with another config/, /train\.steps: 5 → 6; choose another --out/);
     write('fewer.json', { arms: ['baseline'] });
     const fewer = await run('fewer.json', '--out', 'whole');
     expect(fewer.code, fewer.err).toBe(0);
