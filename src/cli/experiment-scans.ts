@@ -139,13 +139,16 @@ export async function experimentOnScans({ engine, line }: OpenedEngine, { data, 
       onStep: (done, stage, loss) => progress.update(done, { stage, loss }),
       onNote: (text) => progress.note(text),
     }, skipped);
-    await nodeFiles.writeFile(join(out, RESULT_FILE), new TextEncoder().encode(`${JSON.stringify(result, null, 1)}\n`));
+    await nodeFiles.writeFile(join(out, RESULT_FILE), new TextEncoder().encode(`${JSON.stringify(result, rounded, 1)}\n`));
     return result;
   } finally {
     progress.stop();
     disposeState(state);
   }
 }
+
+/** Seven digits are more than the numbers are good for, and half the file. */
+const rounded = (_: string, value: unknown): unknown => (typeof value === 'number' && !Number.isInteger(value) ? Number(value.toPrecision(7)) : value);
 
 /** Patches of every scan that is a chest; of the others the reason. */
 async function readPatchScans(data: string, settings: PatchFastSettings, checkStop: () => void): Promise<{ scans: PatchScan[]; skipped: PatchFastResult['skipped'] }> {

@@ -66,7 +66,7 @@ export function axisLeft(scale: Scale, { left, right, top, bottom }: Area, title
   const format = tickFormat(scale.ticks);
   const middle = (top + bottom) / 2;
   return html`<g>${scale.ticks.map((tick) => html`<line class="grid" x1="${left}" x2="${right}" y1="${px(scale(tick))}" y2="${px(scale(tick))}"/><text x="${left - 8}" y="${px(scale(tick) + 4)}" text-anchor="end">${format(tick)}</text>`)}
-<text class="axis" transform="translate(${left - 48} ${middle}) rotate(-90)" text-anchor="middle">${title}</text></g>`;
+<text class="axis" transform="translate(${left - 60} ${middle}) rotate(-90)" text-anchor="middle">${title}</text></g>`;
 }
 
 /** Ticks and title below the area; `guides` draws lines through it at the ticks. */

@@ -165,7 +165,7 @@ const withSign = (value: number): string => signed(`${value > 0 && value.toFixed
 
 const MEASURES: Record<PatchMeasure, { title: string; axis: string }> = {
   featureCosine: { title: 'Feature cosine to the teacher', axis: 'cosine of tokens' },
-  centredCosine: { title: 'Feature cosine to the teacher, less what all tokens share', axis: 'centred cosine of tokens' },
+  centredCosine: { title: 'Centred feature cosine to the teacher', axis: 'centred cosine of tokens' },
   pooledCosine: { title: "Cosine of the pooled features to the teacher's", axis: 'centred cosine' },
   gram: { title: 'Gram distance to the teacher', axis: 'relative squared distance' },
   position: { title: 'Distance of position attention to the teacher', axis: 'squared distance' },
@@ -184,15 +184,15 @@ const PATCH_ARM_NAMES: Record<PatchArm, string> = {
 export function plotPatchMeasure(result: PatchFastResult, measure: PatchMeasure = 'featureCosine', arms: readonly PatchArm[] = ['compression', 'fast']): string {
   const { title, axis } = MEASURES[measure];
   const shown = result.arms.filter(({ arm }) => arms.includes(arm)).map((each) => ({ ...each, name: PATCH_ARM_NAMES[each.arm] }));
-  return patchPlot(result, measure, shown, { where: `plotPatchMeasure: the result has no ${measure} of ${arms.join(' or ')}`, title, axis, zero: false });
+  return patchPlot(result, measure, shown, { where: `plotPatchMeasure: the result has no ${measure} of ${arms.join(' or ')}`, title, axis, zero: null });
 }
 
 /** What FAST changes: the measure with it less without, patch by patch, so that what differs between patches is not in the intervals. */
 export function plotPatchDifference(result: PatchFastResult, measure: PatchMeasure = 'centredCosine', arms: readonly PatchArm[] = ['fast']): string {
   const { title, axis } = MEASURES[measure];
   const shown = result.differences.filter(({ arm }) => arms.includes(arm)).map((each) => ({ ...each, name: `${PATCH_ARM_NAMES[each.arm]}, less without` }));
-  const better = HIGHER_IS_BETTER.includes(measure) ? 'above zero' : 'below zero';
-  return patchPlot(result, measure, shown, { where: `plotPatchDifference: the result has no difference in ${measure} of ${arms.join(' or ')}`, title: `${title}: what FAST changes (${better} is better)`, axis: `difference in ${axis}`, zero: true });
+  const better = HIGHER_IS_BETTER.includes(measure) ? 'Above' : 'Below';
+  return patchPlot(result, measure, shown, { where: `plotPatchDifference: the result has no difference in ${measure} of ${arms.join(' or ')}`, title: `What FAST changes: ${title[0]!.toLowerCase()}${title.slice(1)}`, axis: `difference in ${axis}`, zero: `${better} zero is better. ` });
 }
 
 interface PatchPlot {
@@ -200,8 +200,8 @@ interface PatchPlot {
   where: string;
   title: string;
   axis: string;
-  /** Draws a line at zero. */
-  zero: boolean;
+  /** Draws a line at zero and says this of it. */
+  zero: string | null;
 }
 
 /** Inputs side by side, a series an arm. Colours are the arms' own in every plot. */
@@ -222,7 +222,7 @@ function patchPlot(result: PatchFastResult, measure: PatchMeasure, arms: readonl
   const line = zero && html`<line class="reference" x1="${area.left}" x2="${area.right}" y1="${y(0).toFixed(1)}" y2="${y(0).toFixed(1)}"/>`;
   return plotFile({
     width: WIDTH, bottom: area.bottom, title,
-    subtitle: `Real scans that were not trained on; whiskers are 95 % intervals over ${result.resampled}, faint points single folds.`,
+    subtitle: `${zero ?? ''}Scans not trained on; whiskers: 95 % intervals over ${result.resampled}, faint points: folds.`,
     source: `${heldOut} patches of ${scans.length} scans, ${shape.join(' × ')} voxels at ${spacingMm.join(' × ')} mm; ${folds.length} folds, ${steps} steps each${style === 'gatys' ? ", Gatys' style term" : ''}; teacher ${result.teacher.name}.`,
     description: series.map(({ name, cells }) => `${name}: ${cells.map(({ input, statistic }) => `${patchInputName(input)} ${statistic.mean.toPrecision(4)}`).join(', ')}`).join('; '),
     body: html`${key.markup}${axisLeft(y, area, axisTitle)}${axisBottom(axis, area, 'what the patch went through', (at) => patchInputName(inputs[at]!))}${line}${marks}`,
