@@ -20,10 +20,13 @@ export function realScansPlots({ differences }: PatchFastResult): PatchMeasure[]
   const cells = differences.filter(({ arm }) => arm === 'fast').flatMap((each) => each.cells);
   return SHOWN.map(([measure]) => measure).filter((measure) => cells.some(({ measures }) => measures[measure]));
 }
-export const realScansPlotFile = (measure: PatchMeasure): string => `real-scans-${measure.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}.svg`;
+export const realScansPlotFile = (name: string, measure: PatchMeasure): string => `${name}-${measure.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}.svg`;
 
-/** @param plots folder of the plots as seen from the page */
-export function realScansSection(result: PatchFastResult, plots: string): string {
+/**
+ * @param name of the result's file without its ending
+ * @param plots folder of the plots as seen from the page
+ */
+export function realScansSection(name: string, result: PatchFastResult, plots: string): string {
   const { settings, teacher, scans, folds, arms, differences, errorHu, resampled, adapter } = result;
   const patients = new Set(scans.map(({ patientId }) => patientId)).size;
   const inputs = settings.inputs;
@@ -37,8 +40,9 @@ export function realScansSection(result: PatchFastResult, plots: string): string
     ].join('\n');
   };
   return [
-    `Command: \`npx ct-lite experiment-scans --data <folder of scans>\`. Self-supervised FAST on patches of ${settings.shape.join('×')} voxels of ${settings.spacingMm.join('×')} mm from ${scans.length} scans of ${patients} patients, without labels or reports: the teacher reads the raw patch, the student its JPEG. Measured patient by patient on scans that were not trained on (${folds.length} folds), against the teacher on the raw patch. Students take ${settings.steps} steps of ${settings.batch} patches. Teacher: ${teacher.name}. Adapter: ${adapter}. Intervals (95 %) draw ${resampled === 'patients' ? 'patients' : 'patches within these scans, and so speak of these scans alone: the patients are too few to draw'}.`,
+    `### \`${name}\`: Gram matrices ${settings.style === 'gatys' ? 'of all tokens alike (Gatys)' : 'weighted by attention'}`,
+    `Command: \`npx ct-lite experiment-scans --data <folder of scans>${settings.style === 'gatys' ? ' --style gatys' : ''}\`. Self-supervised FAST on patches of ${settings.shape.join('×')} voxels of ${settings.spacingMm.join('×')} mm from ${scans.length} scans of ${patients} patients, without labels or reports: the teacher reads the raw patch, the student its JPEG. Measured patient by patient on scans that were not trained on (${folds.length} folds), against the teacher on the raw patch. Students take ${settings.steps} steps of ${settings.batch} patches. Teacher: ${teacher.name}. Adapter: ${adapter.replace(/^adapter: /, '')}. Intervals (95 %) draw ${resampled === 'patients' ? 'patients' : 'patches within these scans, and so speak of these scans alone: the patients are too few to draw'}.`,
     `Root mean squared error of the patches themselves: ${errorHu.map(({ input, mean }) => `${patchInputName(input)} ${mean.toFixed(1)} HU`).join(', ')}.`,
-    ...SHOWN.flatMap(([measure, title]) => [`### ${title}`, table(measure), ...(realScansPlots(result).includes(measure) ? [`![${title}: with FAST less without it](${plots}/${realScansPlotFile(measure)})`] : [])]),
+    ...SHOWN.flatMap(([measure, title]) => [`#### ${title}`, table(measure), ...(realScansPlots(result).includes(measure) ? [`![${title}: with FAST less without it](${plots}/${realScansPlotFile(name, measure)})`] : [])]),
   ].join('\n\n');
 }

@@ -7,7 +7,7 @@ import { RESULTS_FORMAT, type ExperimentResults } from '../../../../src/train/ex
 const root = new URL('../../../../', import.meta.url);
 const read = (path: string): string => readFileSync(new URL(path, root), 'utf8');
 /** In the order of their names, as the command in CONTRIBUTING.md gives them. */
-const sources = readdirSync(new URL('bench/results/', root)).filter((name) => /^experiment-.*\.json$/.test(name)).sort().map((name) => ({ name, json: read(`bench/results/${name}`) }));
+const sources = readdirSync(new URL('bench/results/', root)).filter((name) => /^(experiment-|patch-fast).*\.json$/.test(name)).sort().map((name) => ({ name, json: read(`bench/results/${name}`) }));
 
 describe('docs/RESULTS.md', () => {
   it('is what the generator makes of the JSON in bench/results, with its plots', () => {
@@ -46,6 +46,7 @@ it('pageFiles names every plot that it makes, of experiments and of real scans',
   expect(named.length).toBeGreaterThan(3);
   expect([...files.keys()].filter((path) => path !== 'RESULTS.md').sort()).toEqual(named.sort());
   expect(page).toContain('## Real scans');
+  expect(page).toContain('### `b`');
   const { arms } = sampleResults();
   for (const { title, meanAuroc } of arms) expect(page).toMatch(new RegExp(`\\| ${title.replace(/[.*+?^${}()|[\]\\]/g, '\\$&')} .*${meanAuroc.value.toFixed(3)}`));
 });
