@@ -278,8 +278,8 @@ describe('what a stage trains', () => {
     run.dispose();
   });
 
-  it('a text factor of 0 keeps the text tower in the align stage, a logit factor of 0 scale and bias', async () => {
-    const config = tinyConfig({ optimizer: { weightDecay: 0.05, betas: [0.9, 0.98], clip: 1, textFactor: 0, logitFactor: 0 } });
+  it('a text factor of 0 keeps the teacher\'s text tower in the align stage, a logit factor of 0 scale and bias', async () => {
+    const config = tinyConfig({ studentFromTeacher: true, optimizer: { weightDecay: 0.05, betas: [0.9, 0.98], clip: 1, textFactor: 0, logitFactor: 0 } });
     const run = tinyRun(await testEngine(), { config });
     await run.train(6);
     const before = await parameters(run.state.student!);
