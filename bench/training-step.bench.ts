@@ -15,7 +15,7 @@ export function stepInput(preset: PresetName, batch: number): StepInput {
   const size = batch * product(presets[preset].grid.shape);
   const texts = LABELS.flatMap((label) => Object.values(labelPrompts(label)));
   const matches = Uint8Array.from({ length: batch * texts.length }, (_, at) => (Math.floor(at / texts.length) + at) % 2);
-  const volumes = { size: batch, raw: Float32Array.from(randomArray(size, 1)), jpeg: Uint8Array.from(randomArray(size, 2), (value) => 127.5 * (value + 1)), targets: null };
+  const volumes = { size: batch, raw: Float32Array.from(randomArray(size, 1)), input: Uint8Array.from(randomArray(size, 2), (value) => 127.5 * (value + 1)), targets: null };
   return { batch, parts: [{ size: batch, load: () => Promise.resolve(volumes) }], texts: { texts, matches } };
 }
 

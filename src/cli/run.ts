@@ -5,6 +5,9 @@ import { convertCommand } from './convert.ts';
 import { doctorCommand } from './doctor.ts';
 import { embedCommand } from './embed.ts';
 import { evalCommand } from './eval.ts';
+import { experimentCommand } from './experiment.ts';
+import { experimentPageCommand } from './experiment-page.ts';
+import { experimentScansCommand } from './experiment-scans.ts';
 import { Interrupted } from './interrupt.ts';
 import { phantomCommand } from './phantom.ts';
 import { predictCommand } from './predict.ts';
@@ -44,10 +47,13 @@ const commands = (): Command[] => [
   prepareCommand(),
   trainCommand(),
   evalCommand(),
+  experimentCommand(),
+  experimentPageCommand(),
   predictCommand(),
   convertCommand(),
   compressHeadCommand(),
   embedCommand(),
+  experimentScansCommand(),
 ];
 
 function buildProgram(output: CommandLineOutput): Command {

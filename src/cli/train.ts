@@ -3,8 +3,7 @@ import { dirname, join } from 'node:path';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { allLabelPrompts, buildVocabulary, loadTokenizer } from '../data/index.ts';
 import type { FloatType } from '../autograd/index.ts';
-import type { PresetName } from '../model/index.ts';
-import { presets } from '../model/index.ts';
+import { HEAD_KINDS, presets, type HeadKind, type PresetName } from '../model/index.ts';
 import { nodeFiles } from '../platform/node-files.ts';
 import { nodeTuningStore } from '../platform/node-tuning-store.ts';
 import { createProgress } from '../platform/progress.ts';
@@ -36,7 +35,7 @@ export interface TrainFlags {
   preset: PresetName;
   stage: StageName | 'all';
   train?: TrainablePart;
-  head?: 'sfp' | 'dense';
+  head?: HeadKind;
   text?: 'report' | 'sentence';
   labelPrompts?: boolean;
   init?: string;
@@ -71,7 +70,7 @@ export function trainCommand(): Command {
     .addOption(new Option('--preset <name>', 'size of the model').choices(Object.keys(presets)).default('tiny'))
     .addOption(new Option('--stage <name>', 'one stage alone, or all').choices([...STAGES, 'all']).default('all'))
     .addOption(new Option('--train <part>', 'what of the model is trained, the rest stays as it is: its heads, also the last blocks, or all').choices([...TRAINABLE_PARTS]))
-    .addOption(new Option('--head <kind>', 'projection heads: Block Tensor Train or dense').choices(['sfp', 'dense']))
+    .addOption(new Option('--head <kind>', 'projection heads: Block Tensor Train (sfp), dense, or others of as many parameters as sfp').choices([...HEAD_KINDS]))
     .addOption(new Option('--text <unit>', 'texts of the contrastive loss').choices(['report', 'sentence']))
     .option('--label-prompts', 'also train on the prompts of the labels (default of preset tiny)')
     .option('--no-label-prompts', 'train on the reports alone')

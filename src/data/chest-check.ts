@@ -2,14 +2,13 @@
  * Does a volume look like a chest CT? Warnings only: the model answers for any volume, and an answer for an abdomen would
  * look no different. [O] thresholds: set so that whole and lower chests pass and an abdomen does not.
  */
+import { BODY_ABOVE_HU, outsideBody } from './body-mask.ts';
 import type { CtVolume } from './volume.ts';
 
 /** Grid for the look: fine enough for lungs, coarse enough to cost milliseconds. */
 const STEP_MM = 4;
 /** Aerated lung lies between; bowel gas and the windpipe are nearer to -1000. */
 const LUNG_HU = [-960, -400] as const;
-/** A table, blankets and the field's dark corners are thinner or darker than this. */
-const BODY_ABOVE_HU = -300;
 const MIN_HEIGHT_MM = 140;
 const MIN_WIDTH_MM = 200;
 /** Measured: 0.19 to 0.25 on whole and lower chests, 0.03 on an abdomen. */
@@ -28,21 +27,32 @@ const MAX_DEPTH_OVER_WIDTH = 1.15;
 /** The outermost part of the body on each side, arms and blankets, is not counted in its extent. */
 const TRIMMED = 0.02;
 
+/** What speaks against a chest. `field`: less than a whole one is in the picture, so that its share of lung says little. */
+export interface ChestConcern {
+  about: 'height' | 'field' | 'body' | 'lung' | 'orientation';
+  /** A sentence for the user. */
+  text: string;
+}
+
 /** What speaks against a chest, each a sentence for the user; empty for a plausible one. */
 export function looksLikeChest(volume: CtVolume): string[] {
+  return chestConcerns(volume).map(({ text }) => text);
+}
+
+export function chestConcerns(volume: CtVolume): ChestConcern[] {
   const [height, depth, width] = volume.shape.map((size, axis) => size * volume.spacingMm[axis]!) as [number, number, number];
-  const warnings: string[] = [];
-  if (height < MIN_HEIGHT_MM) warnings.push(`the scan covers only ${Math.round(height)} mm head to foot; a chest needs about 250`);
+  const concerns: ChestConcern[] = [];
+  if (height < MIN_HEIGHT_MM) concerns.push({ about: 'height', text: `the scan covers only ${Math.round(height)} mm head to foot; a chest needs about 250` });
   if (depth < MIN_WIDTH_MM || width < MIN_WIDTH_MM) {
-    warnings.push(`the field of view is ${Math.round(depth)} × ${Math.round(width)} mm; a whole chest needs about 300`);
+    concerns.push({ about: 'field', text: `the field of view is ${Math.round(depth)} × ${Math.round(width)} mm; a whole chest needs about 300` });
   }
   const { body, lung, tissue, bone } = measure(volume);
-  if (body === 0) return [...warnings, 'no body is found in the scan'];
+  if (body === 0) return [...concerns, { about: 'body', text: 'no body is found in the scan' }];
   const fraction = lung / body;
   const shown = `${(100 * fraction).toFixed(1)} %`;
-  if (fraction < MIN_LUNG_FRACTION) warnings.push(`only ${shown} of the body is lung: this does not look like a chest`);
-  if (fraction > MAX_LUNG_FRACTION) warnings.push(`${shown} of the body is lung: this does not look like a chest in HU`);
-  return [...warnings, ...judgeOrientation(tissue, bone)];
+  if (fraction < MIN_LUNG_FRACTION) concerns.push({ about: 'lung', text: `only ${shown} of the body is lung: this does not look like a chest` });
+  if (fraction > MAX_LUNG_FRACTION) concerns.push({ about: 'lung', text: `${shown} of the body is lung: this does not look like a chest in HU` });
+  return [...concerns, ...judgeOrientation(tissue, bone).map((text) => ({ about: 'orientation', text }) as const)];
 }
 
 /** Places along Y and X in mm, one for each coarse voxel. */
@@ -86,7 +96,7 @@ function measure(volume: CtVolume): { body: number; lung: number; tissue: Places
       const row = (d * volume.shape[1] + r * step[1]!) * volume.shape[2];
       for (let c = 0; c < columns; c++) slice[r * columns + c] = volume.hu[row + c * step[2]!]!;
     }
-    const outside = floodFromBorder(slice, rows, columns);
+    const outside = outsideBody(slice, rows, columns);
     for (let i = 0; i < slice.length; i++) {
       if (outside[i]) continue;
       body++;
@@ -99,31 +109,4 @@ function measure(volume: CtVolume): { body: number; lung: number; tissue: Places
     }
   }
   return { body, lung, tissue, bone };
-}
-
-/** 1 where a voxel is joined to the slice's border without crossing the body's wall. */
-function floodFromBorder(slice: Float32Array, rows: number, columns: number): Uint8Array {
-  const outside = new Uint8Array(slice.length);
-  const queue: number[] = [];
-  const visit = (index: number): void => {
-    if (outside[index] || slice[index]! >= BODY_ABOVE_HU) return;
-    outside[index] = 1;
-    queue.push(index);
-  };
-  for (let c = 0; c < columns; c++) {
-    visit(c);
-    visit((rows - 1) * columns + c);
-  }
-  for (let r = 0; r < rows; r++) {
-    visit(r * columns);
-    visit(r * columns + columns - 1);
-  }
-  for (let index = queue.pop(); index !== undefined; index = queue.pop()) {
-    const column = index % columns;
-    if (column > 0) visit(index - 1);
-    if (column < columns - 1) visit(index + 1);
-    if (index >= columns) visit(index - columns);
-    if (index < slice.length - columns) visit(index + columns);
-  }
-  return outside;
 }

@@ -146,6 +146,11 @@ export class Device {
     return this.pool.snapshot;
   }
 
+  /** Counts `memory.peakBytes` anew, from what is in use now. */
+  resetPeakMemory(): void {
+    this.pool.resetPeak();
+  }
+
   /** Uploads `data` to the start of `buffer`. Copies at once: the array may be reused. */
   upload(buffer: PoolBuffer, data: ArrayBufferView<ArrayBuffer>): void {
     this.throwIfLost();

@@ -138,3 +138,15 @@ function requireInputs({ student, teacher, projectors }: FastInputs, weights: Re
     if (!projectors[index] && shape[2] !== other[2]) throw fail(`tap ${index}: ${shape[2]} student and ${other[2]} teacher channels need a projector, got null`);
   });
 }
+
+/** The four terms volume by volume, [B] each, unweighted and means over taps: for measuring, without a history. */
+export function fastDistances(inputs: FastInputs, options: Omit<FastOptions, 'weights'> = {}): Record<FastTerm, Tensor> {
+  const weights = { style: 1, position: 1, channel: 1, feature: 1 };
+  requireInputs(inputs, weights);
+  const { student, teacher, projectors } = inputs;
+  return noGrad(() => student[0]!.features.engine.scope(() => {
+    const taps = student.map((tap, index) => tapTerms(tap, teacher[index]!, projectors[index]!, weights, options));
+    const mean = (name: FastTerm): Tensor => ops.mul(taps.map((terms) => terms[name]!).reduce((sum, term) => ops.add(sum, term)), 1 / taps.length);
+    return { style: mean('style'), position: mean('position'), channel: mean('channel'), feature: mean('feature') };
+  }));
+}

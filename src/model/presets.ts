@@ -31,11 +31,14 @@ export interface TextConfig {
   normEps?: number;
 }
 
+/** Block Tensor Train (SFP), its dense twin, and two factorisations of about as many parameters as the first [O]. */
+export const HEAD_KINDS = ['sfp', 'dense', 'low-rank', 'tensor-train'] as const;
+export type HeadKind = (typeof HEAD_KINDS)[number];
+
 export interface HeadConfig {
   /** Length of the shared embedding. */
   latent: number;
-  /** Block Tensor Train (SFP) or its dense twin. */
-  kind: 'sfp' | 'dense';
+  kind: HeadKind;
   /** Input block length m0, output factors [n0, n1] and rank r of the Block Tensor Train. */
   blockLength: number;
   outFactors: [number, number];

@@ -37,7 +37,7 @@ export interface CompressionChoice {
 export function compressCheckpoint(bytes: Uint8Array, name: string, choice: CompressionChoice): CompressedCheckpoint {
   const { tensors, metadata } = decodeSafetensors(bytes, name);
   const { config } = readCheckpointHeader(metadata, name);
-  if (config.head !== 'dense') throw new Error(`${name}: its projection heads are Block Tensor Trains already; give a checkpoint that was trained with --head dense`);
+  if (config.head !== 'dense') throw new Error(`${name}: its projection heads are ${config.head === 'sfp' ? 'Block Tensor Trains' : config.head} already; give a checkpoint that was trained with --head dense`);
   const head = headConfig(config, choice, name);
   const kept: Record<string, SafetensorsTensor> = {};
   const heads: CompressedHeadReport[] = [];

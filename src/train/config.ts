@@ -1,6 +1,7 @@
 /** Settings of a run. They are saved with every checkpoint, so that a resumed run needs no flags. */
 import type { FloatType } from '../autograd/index.ts';
-import type { MemoryMeasures, PresetName, TextConfig } from '../model/index.ts';
+import type { FastOptions, HeadKind, MemoryMeasures, PresetName, TextConfig } from '../model/index.ts';
+import type { InputQuality } from './volumes.ts';
 
 export const STAGES = ['teacher', 'fast', 'align'] as const;
 export type StageName = (typeof STAGES)[number];
@@ -8,6 +9,8 @@ export type StageName = (typeof STAGES)[number];
 /** What of a model is trained: its projection heads alone, also the last block of each stack and the pooling, or all of it [O]. */
 export const TRAINABLE_PARTS = ['heads', 'last-blocks', 'all'] as const;
 export type TrainablePart = (typeof TRAINABLE_PARTS)[number];
+
+export type StudentInput = 'jpeg' | 'grey' | 'raw';
 
 export interface StageConfig {
   steps: number;
@@ -45,9 +48,13 @@ export interface TrainConfig {
   /** JPEG quality of validation, test and prediction, and the range that training draws from [O]. */
   quality: number;
   trainQuality: [number, number];
-  /** Projection heads: SFP (Block Tensor Train) or dense. */
-  head: 'sfp' | 'dense';
-  /** Rank of Block Tensor Train heads, where it is not the preset's. */
+  /** What the student reads, in training and in evaluation: JPEG where not given; 8-bit grey levels without JPEG; uncompressed HU. */
+  input?: StudentInput;
+  /** Projection heads: SFP (Block Tensor Train), dense, or one of its peers of as many parameters. */
+  head: HeadKind;
+  /** Heads of the teacher, where they are not the student's. */
+  teacherHead?: HeadKind;
+  /** Rank of Block Tensor Train heads, where it is not the preset's; their peers follow it. */
   headRank?: number;
   /** A text tower with weights of its own, in place of the preset's. */
   textTower?: TextTowerConfig;
@@ -64,12 +71,14 @@ export interface TrainConfig {
   /** Weight of FAST beside SigLIP in the align stage, and of its four terms (MODEL §4: all 1). */
   fastWeight: number;
   fast: { style: number; position: number; channel: number; feature: number };
+  /** What FAST's Gram matrices weigh tokens by: their attention where not given, or nothing (Gatys; MODEL §4's other readings). */
+  fastStyle?: FastOptions['style'];
   optimizer: {
     weightDecay: number;
     betas: [number, number];
     /** Largest global gradient norm. */
     clip: number;
-    /** Factor on the learning rate of the text tower in the align stage, where it was trained in the teacher stage. */
+    /** Factor on the learning rate of the text tower in the align stage, where the student starts from its teacher's. */
     textFactor: number;
     /** Factor on the learning rate of SigLIP's scale and bias: a group of their own without decay (MODEL §3). */
     logitFactor: number;
@@ -161,6 +170,16 @@ export function shareSteps(stages: TrainConfig['stages'], total: number): TrainC
       return [name, { ...stage, steps }];
     }),
   );
+}
+
+/** What of a run's settings is FAST's. */
+export function fastOptions({ fast, fastStyle }: Pick<TrainConfig, 'fast' | 'fastStyle'>): FastOptions {
+  return { weights: fast, ...(fastStyle && { style: fastStyle }) };
+}
+
+/** What the student of a run is evaluated on. */
+export function studentQuality({ input = 'jpeg', quality }: Pick<TrainConfig, 'input' | 'quality'>): InputQuality {
+  return input === 'jpeg' ? quality : input === 'grey' ? 'grey' : null;
 }
 
 /** Optimiser steps over all stages. */

@@ -52,8 +52,8 @@ export async function countMemory(like: Engine, outline: RunOutline, measures: R
   const stages = STAGES.filter((stage) => config.stages[stage]);
   for (const stage of stages.slice(stages.indexOf(position.stage))) {
     state.position = { stage, step: stage === position.stage ? position.step : 0 };
-    if (stage === 'teacher') state.teacher ??= newModel(engine, state, null);
-    else state.student ??= newModel(engine, state, null);
+    if (stage === 'teacher') state.teacher ??= newModel(engine, state, 'teacher', null);
+    else state.student ??= newModel(engine, state, 'student', null);
     prepareStage(engine, state, stage);
     applyPrecision(engine, state);
     const weightBytes = engine.memory.liveBytes;
@@ -82,8 +82,8 @@ function blankState(engine: Engine, { config, position, has, vocabularySize }: R
     state.textTower = new Bert(new BlankInitializer(engine), textTower.text, textTower.vocabularySize).requireGrad(false);
     state.textCache = new TextCache(state.textTower);
   }
-  if (has.teacher) state.teacher = newModel(engine, state, null);
-  if (has.student) state.student = newModel(engine, state, null);
+  if (has.teacher) state.teacher = newModel(engine, state, 'teacher', null);
+  if (has.student) state.student = newModel(engine, state, 'student', null);
   const { width } = presets[config.preset].encoder;
   if (has.projectors) state.projectors = new FastProjectors(engine, width, config.teacher?.width ?? width, 0);
   return state;
@@ -118,7 +118,7 @@ function blankInput({ config, volumes, texts }: RunOutline, stage: StageName, ha
   const whole: StepVolumes = {
     size,
     raw: stage === 'teacher' || (distils && !foreign && (hasTeacher || stage === 'fast')) ? new Float32Array(voxels) : null,
-    jpeg: stage === 'teacher' ? null : new Uint8Array(voxels),
+    input: stage === 'teacher' ? null : config.input === 'raw' ? new Float32Array(voxels) : new Uint8Array(voxels),
     targets: distils && foreign ? blankTaps(config, size) : null,
   };
   return {

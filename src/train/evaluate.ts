@@ -6,7 +6,7 @@ import { bootstrapMetrics, type BootstrapOptions, type MetricIntervals } from '.
 import { evaluateLabels, type EvaluationMetrics, type ScoredSplit } from './metrics.ts';
 import { tokenize } from './texts.ts';
 import { uploadVolumes, type VolumeValues } from './upload-volumes.ts';
-import type { VolumeStore } from './volumes.ts';
+import type { InputQuality, VolumeStore } from './volumes.ts';
 
 export interface PromptEmbeddings {
   /** L2-normalised, [labels, latent] each. */
@@ -59,8 +59,7 @@ export interface ScoreOptions {
   tokenizer: Tokenizer;
   volumes: VolumeStore;
   shape: readonly number[];
-  /** JPEG quality of the input, or null for uncompressed. */
-  quality: number | null;
+  quality: InputQuality;
   batch: number;
   onProgress?: (done: number) => void;
 }
@@ -69,10 +68,7 @@ export interface ScoreOptions {
 export async function embedScans(scans: readonly CohortScan[], options: Omit<ScoreOptions, 'tokenizer'>): Promise<Float32Array[]> {
   const { engine, model, volumes, shape, quality, batch } = options;
   const all: Float32Array[] = [];
-  const load = (first: number): Promise<VolumeValues> => {
-    const group = scans.slice(first, first + batch);
-    return quality === null ? volumes.rawBatch(group) : volumes.jpegBatch(group, () => quality);
-  };
+  const load = (first: number): Promise<VolumeValues> => volumes.batch(scans.slice(first, first + batch), quality);
   let next = load(0);
   for (let first = 0; first < scans.length; first += batch) {
     const input = await next;

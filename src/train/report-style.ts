@@ -1,10 +1,11 @@
 /** The report's style sheet: light and dark by the reader's setting, light on paper. */
 
-const LIGHT = `
+/** Colours as CSS properties, also of the plots (experiment/plot-parts.ts). */
+export const LIGHT = `
   --page: #f6f7f9; --card: #ffffff; --ink: #15202b; --soft: #566371; --faint: #8a96a3; --line: #e1e5ea; --grid: #eceff2;
   --accent: #1f6fd1; --accent-wash: #e6f0fb; --warn: #8a5200; --warn-wash: #fff4df; --warn-line: #f0d39a;
   --series-1: #1f6fd1; --series-2: #d0542c; --series-3: #138a6b; --series-4: #8a55c4; --series-5: #b08000; --series-6: #c23b78;`;
-const DARK = `
+export const DARK = `
   --page: #10151b; --card: #182029; --ink: #e7edf3; --soft: #a3b0bd; --faint: #7a8794; --line: #2b3641; --grid: #232d37;
   --accent: #63a7f5; --accent-wash: #1a2c42; --warn: #f2c879; --warn-wash: #2e2514; --warn-line: #5d4a20;
   --series-1: #63a7f5; --series-2: #f08a63; --series-3: #4cc3a1; --series-4: #bb92ea; --series-5: #dcb345; --series-6: #ef7fae;`;

@@ -47,11 +47,11 @@ export function requireTeacher(stage: StageName, hasTeacher: boolean): void {
 /** The models a stage trains and reads. Made when first needed, each from its own seed. */
 export function prepareStage(engine: Engine, state: RunState, stage: StageName): void {
   const { config } = state;
-  if (stage === 'teacher') state.teacher ??= makeModel(engine, state, config.seed);
+  if (stage === 'teacher') state.teacher ??= makeModel(engine, state, 'teacher', config.seed);
   requireTeacher(stage, state.teacher !== null || config.teacher !== undefined);
   if (stage !== 'teacher') {
     const fresh = !state.student;
-    state.student ??= makeModel(engine, state, config.seed + 1);
+    state.student ??= makeModel(engine, state, 'student', config.seed + 1);
     if (state.teacher && fresh && config.studentFromTeacher) copyParameters(engine, state.teacher, state.student);
     const teacherWidth = config.teacher?.width ?? state.teacher?.vision.width;
     if (teacherWidth) state.projectors ??= new FastProjectors(engine, state.student.vision.width, teacherWidth, config.seed + 2, config.studentFromTeacher);
@@ -84,9 +84,9 @@ export function requirePrecision(engine: Engine, precision: FloatType): void {
 }
 
 /** A model of the run with new parameters. A pretrained tower that is trained starts from its weights, or from the teacher's tower. */
-function makeModel(engine: Engine, state: RunState, seed: number): CtLite {
+function makeModel(engine: Engine, state: RunState, role: ModelRole, seed: number): CtLite {
   const { config, teacher, textTower } = state;
-  const model = newModel(engine, state, seed);
+  const model = newModel(engine, state, role, seed);
   if (!config.textTower || config.textTower.frozen) return model;
   const pretrained = teacher?.text ?? textTower;
   if (!pretrained) throw new Error(`train: the weights of text tower "${config.textTower.name}" are not at hand; start the run again with --text-tower`);
@@ -96,10 +96,13 @@ function makeModel(engine: Engine, state: RunState, seed: number): CtLite {
   return model;
 }
 
+type ModelRole = 'teacher' | 'student';
+
 /** A model of the run; with seed null its parameters are undefined, to be filled. */
-export function newModel(engine: Engine, state: RunState, seed: number | null): CtLite {
+export function newModel(engine: Engine, state: RunState, role: ModelRole, seed: number | null): CtLite {
   const { config, tokenizer } = state;
-  const { head, headRank, logitBias, textTower: pretrained } = config;
+  const { headRank, logitBias, textTower: pretrained } = config;
+  const head = role === 'teacher' ? (config.teacherHead ?? config.head) : config.head;
   return new CtLite(engine, presets[config.preset], {
     vocabularySize: pretrained?.vocabularySize ?? tokenizer.vocabularySize, seed, head, logitBias,
     ...(headRank !== undefined && { headRank }),
@@ -148,7 +151,7 @@ function makeOptimizer(engine: Engine, state: RunState, stage: StageName): AdamW
     const isLogit = tensor === model.logScale || tensor === model.logitBias;
     // Norms, biases and gains (rank below 2) are not decayed, as is usual.
     const decay = isLogit || tensor.rank < 2 ? 0 : weightDecay;
-    const trainedBefore = config.textTower !== undefined || (stage === 'align' && teacher !== null);
+    const trainedBefore = config.textTower !== undefined || (stage === 'align' && teacher !== null && config.studentFromTeacher);
     const towerFactor = isLogit ? logitFactor : name.startsWith('text.') && trainedBefore ? textFactor : 1;
     return { parameters: [{ name, tensor, learningRateMultiplier: factors.get(tensor) ?? 1 }], learningRate: learningRate * towerFactor, weightDecay: decay };
   });
@@ -267,8 +270,8 @@ function restore(engine: Engine, state: RunState, tensors: Record<string, Safete
   const { config } = state;
   const has = (prefix: string): boolean => Object.keys(tensors).some((key) => key.startsWith(prefix));
   if (config.textTower?.frozen) state.textTower = new Bert(new BlankInitializer(engine), config.textTower.text, config.textTower.vocabularySize).requireGrad(false);
-  if (has('teacher.')) state.teacher = newModel(engine, state, null);
-  if (has('student.')) state.student = newModel(engine, state, null);
+  if (has('teacher.')) state.teacher = newModel(engine, state, 'teacher', null);
+  if (has('student.')) state.student = newModel(engine, state, 'student', null);
   if (has('projectors.')) {
     const { width } = presets[config.preset].encoder;
     state.projectors = new FastProjectors(engine, width, config.teacher?.width ?? width, config.seed);

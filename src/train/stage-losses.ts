@@ -1,17 +1,21 @@
 /** The losses of each stage. */
 import { noGrad, ops, type Engine, type Tensor } from '../autograd/index.ts';
 import { fastLoss, poolTaps, presets, type CtLite, type EncoderOutput, type Taps, type TextBatch } from '../model/index.ts';
-import type { StageName } from './config.ts';
+import { fastOptions, type StageName } from './config.ts';
 import type { RunState } from './run-state.ts';
 import type { HostTaps } from './teacher-targets.ts';
 import { tokenize } from './texts.ts';
 import { uploadGrey, uploadVolumes, type VolumeValues } from './upload-volumes.ts';
 
-/** Decoded volumes [size·D·Y·X] of a step or a part of it, `jpeg` as grey levels, `raw` too where the scans are stored as JPEG; null where the stage does not use them. */
+/**
+ * Decoded volumes [size·D·Y·X] of a step or a part of it, `raw` as grey levels where the scans are stored as JPEG; null where the stage
+ * does not use them.
+ */
 export interface StepVolumes {
   size: number;
   raw: VolumeValues | null;
-  jpeg: Uint8Array<ArrayBuffer> | null;
+  /** The student's: grey levels, or values where it reads uncompressed volumes. */
+  input: VolumeValues | null;
   /** Of a foreign teacher, where the run has one and the stage distils. */
   targets: HostTaps | null;
 }
@@ -71,7 +75,7 @@ export interface EncodedVolumes {
  * Runs the encoder that the stage trains and, where FAST is part of the stage, the frozen teacher on the uncompressed volumes. What is not
  * returned goes at once, but for what the tape saved.
  */
-export function encodeVolumes(engine: Engine, state: RunState, stage: StageName, { size, raw, jpeg, targets }: StepVolumes, { distil = true } = {}): EncodedVolumes {
+export function encodeVolumes(engine: Engine, state: RunState, stage: StageName, { size, raw, input, targets }: StepVolumes, { distil = true } = {}): EncodedVolumes {
   const { config, teacher } = state;
   const shape = [size, 1, ...presets[config.preset].grid.shape];
   const upload = (values: VolumeValues): Tensor => uploadVolumes(engine, values, shape, config.precision);
@@ -80,7 +84,8 @@ export function encodeVolumes(engine: Engine, state: RunState, stage: StageName,
     if (stage === 'teacher') return { embedding: model.encodeImage(upload(raw!)).embedding, distilled: null };
     const ownTaps = (): Taps | null => (raw && teacher ? noGrad(() => engine.scope(() => teacher.vision.forward(upload(raw)).taps)) : null);
     const target = !distil ? null : targets ? uploadTargets(engine, state, targets, size) : ownTaps();
-    const images = (config.measures?.stemSlabs ?? 1) > 1 ? uploadGrey(engine, jpeg!, shape) : upload(jpeg!);
+    const widensInSlabs = (config.measures?.stemSlabs ?? 1) > 1 && input instanceof Uint8Array;
+    const images = widensInSlabs ? uploadGrey(engine, input, shape) : upload(input!);
     const output = stage === 'fast' ? { ...model.vision.forward(images), embedding: null } : model.encodeImage(images);
     return { embedding: output.embedding, distilled: target && distillation(state, output, target) };
   });
@@ -107,7 +112,7 @@ function uploadTargets(engine: Engine, { config }: RunState, targets: HostTaps, 
 function distillation({ config, student, projectors }: RunState, output: EncoderOutput, target: Taps): Record<string, Tensor> {
   const { grid } = student!.vision;
   const taps = poolTaps(output.taps, grid, config.teacher?.grid ?? grid);
-  const { total, terms } = fastLoss({ student: taps, teacher: target, projectors: projectors!.taps }, { weights: config.fast });
+  const { total, terms } = fastLoss({ student: taps, teacher: target, projectors: projectors!.taps }, fastOptions(config));
   const weighed = Object.entries(terms).filter((entry): entry is [string, Tensor] => entry[1] !== null);
   // The terms before their sum: the first that is not finite is the cause.
   return { ...Object.fromEntries(weighed), fast: total };

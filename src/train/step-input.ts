@@ -41,6 +41,7 @@ export async function loadStep(config: TrainConfig, stage: StageName, step: numb
   const scans = batchIndices(seed, step, batch, train.length).map((index) => train[index]!);
   const [low, high] = config.trainQuality;
   const qualities = scans.map((_, row) => Math.round(uniform(seededRandom(seed, step, row, 'quality'), low, high)));
+  const { input = 'jpeg' } = config;
   const distils = stage === 'fast' || (stage === 'align' && config.fastWeight > 0);
   const needsRaw = stage === 'teacher' || (distils && !targets && (hasTeacher || stage === 'fast'));
   const part = (first: number): StepPart => {
@@ -51,7 +52,7 @@ export async function loadStep(config: TrainConfig, stage: StageName, step: numb
         size: group.length,
         targets: distils && targets ? await targets.batch(group) : null,
         raw: needsRaw ? await volumes.rawBatch(group) : null,
-        jpeg: stage === 'teacher' ? null : await volumes.jpegBatch(group, (row) => qualities[first + row]!),
+        input: stage === 'teacher' ? null : input === 'jpeg' ? await volumes.jpegBatch(group, (row) => qualities[first + row]!) : await volumes.batch(group, input === 'grey' ? 'grey' : null),
       }),
     };
   };

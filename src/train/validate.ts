@@ -2,7 +2,7 @@
 import { noGrad, type Engine, type Tensor } from '../autograd/index.ts';
 import { LABELS, type CohortScan } from '../data/index.ts';
 import { fastLoss, presets } from '../model/index.ts';
-import type { StageName } from './config.ts';
+import { fastOptions, studentQuality, type StageName } from './config.ts';
 import { scoreScans } from './evaluate.ts';
 import { evaluateLabels } from './metrics.ts';
 import type { RunState } from './run-state.ts';
@@ -18,7 +18,7 @@ export async function validateAuroc(engine: Engine, { config, tokenizer, teacher
   const scores = await scoreScans(scans, {
     engine, tokenizer, volumes, shape: presets[config.preset].grid.shape, batch: config.batch,
     model: isTeacher ? teacher! : student!,
-    quality: isTeacher ? null : config.quality,
+    quality: isTeacher ? null : studentQuality(config),
   });
   return evaluateLabels(LABELS, scores, scores, 'validation').mean.auroc;
 }
@@ -40,16 +40,16 @@ export async function measureDistillation(engine: Engine, { config, teacher, stu
   const losses: Record<string, number> = {};
   for (let first = 0; first < scans.length; first += config.batch) {
     const group = scans.slice(first, first + config.batch);
-    const [raw, jpeg] = await Promise.all([volumes.rawBatch(group), volumes.jpegBatch(group, () => config.quality)]);
+    const [raw, read] = await Promise.all([volumes.rawBatch(group), volumes.batch(group, studentQuality(config))]);
     const shape = [group.length, 1, ...presets[config.preset].grid.shape];
     await engine.scope(async () => {
       const { total, terms } = noGrad(() => fastLoss(
         {
-          student: student!.vision.forward(uploadVolumes(engine, jpeg, shape)).taps,
+          student: student!.vision.forward(uploadVolumes(engine, read, shape)).taps,
           teacher: teacher!.vision.forward(uploadVolumes(engine, raw, shape)).taps,
           projectors: projectors!.taps,
         },
-        { weights: config.fast },
+        fastOptions(config),
       ));
       for (const [name, term] of Object.entries({ ...terms, fast: total }) as [string, Tensor | null][]) {
         if (term) losses[name] = (losses[name] ?? 0) + ((await term.item()) * group.length) / scans.length;

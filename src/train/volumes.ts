@@ -1,5 +1,5 @@
 /** The volumes of a cohort as model input, decoded ahead of need and kept in memory up to a bound. */
-import { greyToValues, jpegRoundTrip, type CohortScan } from '../data/index.ts';
+import { greyToValues, jpegRoundTrip, valueToGrey, type CohortScan } from '../data/index.ts';
 import type { VolumeValues } from './upload-volumes.ts';
 
 /**
@@ -10,6 +10,9 @@ export type DecodeScan = (scan: CohortScan) => Promise<Float32Array | Uint8Array
 
 /** Compresses a volume [D·Y·X] as JPEG and decodes it again: grey levels. Default in this thread; a platform may give worker threads. */
 export type CompressVolume = (values: Float32Array, quality: number, scan: CohortScan) => Promise<Uint8Array>;
+
+/** A form of a volume: JPEG of a quality, 8-bit grey levels without JPEG ('grey'), or uncompressed (null). */
+export type InputQuality = number | 'grey' | null;
 
 export class VolumeStore {
   private readonly decode: DecodeScan;
@@ -52,6 +55,17 @@ export class VolumeStore {
     return this.compress(await this.raw(scan), quality, scan);
   }
 
+  /** The same in 255 steps of grey without JPEG: what 8 bits alone cost. */
+  async grey(scan: CohortScan): Promise<Uint8Array> {
+    return Uint8Array.from(await this.raw(scan), valueToGrey);
+  }
+
+  /** Volumes one after another in one form. */
+  batch(scans: readonly CohortScan[], quality: InputQuality): Promise<VolumeValues> {
+    if (quality === null) return this.rawBatch(scans);
+    return quality === 'grey' ? this.greyBatch(scans) : this.jpegBatch(scans, () => quality);
+  }
+
   /** Volumes one after another, [B·D·Y·X], not compressed here: grey levels where all are stored as JPEG, else values. */
   async rawBatch(scans: readonly CohortScan[]): Promise<VolumeValues> {
     const stored = await Promise.all(scans.map((scan) => this.stored(scan)));
@@ -62,6 +76,11 @@ export class VolumeStore {
   /** The same after JPEG, each at its own quality, as grey levels. */
   jpegBatch(scans: readonly CohortScan[], quality: (index: number) => number): Promise<Uint8Array<ArrayBuffer>> {
     return this.gather(scans, (count) => new Uint8Array(count), (scan, index) => this.jpeg(scan, quality(index)));
+  }
+
+  /** In 8 bits without JPEG. */
+  greyBatch(scans: readonly CohortScan[]): Promise<Uint8Array<ArrayBuffer>> {
+    return this.gather(scans, (count) => new Uint8Array(count), (scan) => this.grey(scan));
   }
 
   private async gather<T extends VolumeValues>(scans: readonly CohortScan[], make: (count: number) => T, one: (scan: CohortScan, index: number) => Promise<ArrayLike<number>>): Promise<T> {

@@ -34,7 +34,7 @@ function volumes(size: number, preset: PresetName): Uint8Array<ArrayBuffer> {
 
 function stepInput({ preset, batch, teacher }: TrainConfig): StepInput {
   const values = new Float32Array(batch * teacher!.grid.reduce((product, extent) => product * extent, teacher!.width)).map((_, at) => Math.sin(at * 0.7));
-  const load: StepInput['parts'][0]['load'] = async () => ({ size: batch, raw: null, jpeg: volumes(batch, preset), targets: [0, 1].map(() => ({ residual: values, features: values })) });
+  const load: StepInput['parts'][0]['load'] = async () => ({ size: batch, raw: null, input: volumes(batch, preset), targets: [0, 1].map(() => ({ residual: values, features: values })) });
   return { batch, parts: [{ size: batch, load }], texts: { texts, matches: Uint8Array.from({ length: batch * texts.length }, (_, at) => (at % texts.length === 0 ? 1 : 0)) } };
 }
 

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import type { Tensor } from '../../../src/autograd/index.ts';
 import { fastReference, type FastReferenceInputs } from '../../../src/model/fast-reference.ts';
-import { fastLoss, fastTerms, type FastInputs, type FastOptions, type FastTerm } from '../../../src/model/fast.ts';
+import { fastDistances, fastLoss, fastTerms, type FastInputs, type FastOptions, type FastTerm } from '../../../src/model/fast.ts';
 import { expectClose } from '../../support/arrays.ts';
 import { testEngine } from '../../support/engine.ts';
 import { expectOp, input } from '../../support/op-test.ts';
@@ -82,6 +82,28 @@ describe('fastLoss', () => {
         expect(taps[index]!.teacherResidual.grad, 'the teacher is a constant').toBeNull();
         expect(taps[index]!.teacherFeatures.grad).toBeNull();
         for (const tensor of Object.values(taps[index]!)) tensor.zeroGrad();
+      }
+    });
+  });
+
+  it('fastDistances are its terms volume by volume: those of each volume alone, and without a history', async () => {
+    const engine = await testEngine();
+    await engine.scope(async () => {
+      const [tokens, channels] = [7, 9];
+      const make = (seed: number, volume: number): Tensor => {
+        const values = Float32Array.from(input([2, tokens, channels], seed).values);
+        return volume < 0 ? engine.tensor(values, [2, tokens, channels], { requiresGrad: true }) : engine.tensor(values.slice(volume * tokens * channels, (volume + 1) * tokens * channels), [1, tokens, channels]);
+      };
+      const inputs = (volume: number): FastInputs => ({
+        student: [1, 2].map((seed) => ({ residual: make(seed, volume), features: make(seed + 2, volume) })),
+        teacher: [5, 6].map((seed) => ({ residual: make(seed, volume), features: make(seed + 2, volume) })),
+        projectors: [null, null],
+      });
+      const both = fastDistances(inputs(-1));
+      const alone = [0, 1].map((volume) => fastLoss(inputs(volume)).terms);
+      for (const name of fastTerms) {
+        expectClose(await both[name].toArray(), [await alone[0]![name]!.item(), await alone[1]![name]!.item()], 1e-5, name);
+        expect(both[name].requiresGrad).toBe(false);
       }
     });
   });

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { looksLikeChest } from '../../../src/data/index.ts';
+import { chestConcerns, looksLikeChest } from '../../../src/data/index.ts';
 import type { CtVolume, Size3 } from '../../../src/data/index.ts';
 
 /** A cylinder of soft tissue in air, with two cylinders of `inside` HU and `radius` voxels and a spine behind in it, 4 mm voxels. */
@@ -34,6 +34,12 @@ describe('looksLikeChest', () => {
   it('misses height and field of view', () => {
     const short = { ...torso(-820), spacingMm: [1, 1.5, 4] as Size3 };
     expect(looksLikeChest(short)).toEqual([expect.stringContaining('60 mm head to foot'), expect.stringContaining('120 × 360 mm')]);
+  });
+  it('says what each concern is about', () => {
+    expect(chestConcerns({ ...torso(-820), spacingMm: [1, 1.5, 4] }).map(({ about }) => about)).toEqual(['height', 'field']);
+    expect(chestConcerns(torso(30)).map(({ about }) => about)).toEqual(['lung']);
+    const chest = torso(-820);
+    expect(chestConcerns({ ...chest, hu: chest.hu.slice().reverse() }).map(({ about }) => about)).toEqual(['orientation']);
   });
   it('says where there is no body', () => {
     const air = { ...torso(-820), hu: new Float32Array(60 * 80 * 90).fill(-1000) };

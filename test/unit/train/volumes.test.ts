@@ -83,4 +83,16 @@ describe('VolumeStore', () => {
     expect(error(0)).toBeLessThan(0.1);
     expect(error(4096)).toBeGreaterThan(2 * error(0));
   });
+
+  it('gives 255 steps of grey without JPEG, and each form of a batch', async () => {
+    const values = Float32Array.of(-1, -0.5, 0.001, 1.7);
+    const volumes = new VolumeStore(async () => values, shape, 1e6);
+    // (HU + 1000)·255/2000, clipped: what JPEG would be given.
+    expect([...(await volumes.grey(a))]).toEqual([0, 64, 128, 255]);
+    expect(await volumes.batch([a, b], 'grey')).toEqual(Uint8Array.of(0, 64, 128, 255, 0, 64, 128, 255));
+    expect(await volumes.batch([a], null)).toEqual(values);
+    expect(await volumes.batch([a], 95)).toBeInstanceOf(Uint8Array);
+    const error = greyToValues(await volumes.grey(a)).slice(0, 3).map((value, at) => Math.abs(value - values[at]!));
+    expect(Math.max(...error)).toBeLessThanOrEqual(1 / 255 + 1e-6);
+  });
 });
