@@ -73,7 +73,7 @@ export interface TrainConfig {
     betas: [number, number];
     /** Largest global gradient norm. */
     clip: number;
-    /** Factor on the learning rate of the text tower in the align stage, where it was trained in the teacher stage. */
+    /** Factor on the learning rate of the text tower in the align stage, where the student starts from its teacher's. */
     textFactor: number;
     /** Factor on the learning rate of SigLIP's scale and bias: a group of their own without decay (MODEL §3). */
     logitFactor: number;

@@ -1,4 +1,5 @@
 /** The paper's claims as this experiment can test them, each held, not held, or not decidable by its interval. */
+import { BASELINE } from './arms.ts';
 import { meanDifference, type MeasuredRun } from './arm-statistics.ts';
 import type { ArmResult, ClaimResult, Estimate, Verdict } from './results.ts';
 
@@ -8,8 +9,10 @@ const JPEG = 'jpeg';
 /** "Within 5 %" and "almost half" as bounds. */
 const MOST_LOSS = 0.05;
 const MOST_HEADS = 0.52;
+/** With fewer, what seeds do to the figures is not known: nothing is decided. */
+const LEAST_SEEDS = 3;
 
-const percent = (value: number): string => `${(100 * value).toFixed(1)} %`;
+const percent = (value: number): string => `${value < 0 ? '−' : ''}${Math.abs(100 * value).toFixed(1)} %`;
 const signed = (value: number): string => `${value < 0 ? '−' : '+'}${Math.abs(value).toFixed(3)}`;
 const range = ({ interval }: Estimate, format: (value: number) => string): string => (interval ? `[${format(interval.low)}, ${format(interval.high)}]` : '[no interval]');
 
@@ -26,10 +29,18 @@ export function testClaims(arms: readonly ArmResult[], measured: ReadonlyMap<str
   const dense = arms.find(({ head }) => head === 'dense');
   const open = (what: string): Pick<ClaimResult, 'verdict' | 'numbers'> => ({ verdict: 'not decidable', numbers: `${what} has no finished run` });
 
+  /** A verdict by AUROC, if as many seeds as that takes have run in both arms. */
+  const decided = (other: string, verdict: Verdict, numbers: string): Pick<ClaimResult, 'verdict' | 'numbers'> => {
+    const others = measured.get(other) ?? [];
+    const seeds = (measured.get(CT_LITE) ?? []).filter(({ seed }) => others.some((run) => run.seed === seed)).length;
+    const told = `${numbers}, ${seeds} ${seeds === 1 ? 'seed' : 'seeds'}`;
+    return seeds < LEAST_SEEDS ? { verdict: 'not decidable', numbers: `${told} of at least ${LEAST_SEEDS}` } : { verdict, numbers: told };
+  };
+
   const within = (): Pick<ClaimResult, 'verdict' | 'numbers'> => {
     if (!ctLite?.relativeLoss) return open(ctLite ? 'the baseline of its seeds' : CT_LITE);
     const { relativeLoss } = ctLite;
-    return { verdict: verdictBelow(relativeLoss, MOST_LOSS), numbers: `relative loss ${percent(relativeLoss.value)} ${range(relativeLoss, percent)}` };
+    return decided(BASELINE, verdictBelow(relativeLoss, MOST_LOSS), `relative loss ${percent(relativeLoss.value)} ${range(relativeLoss, percent)}`);
   };
   const better = (): Pick<ClaimResult, 'verdict' | 'numbers'> => {
     if (!ctLite || !jpeg) return open(ctLite ? JPEG : CT_LITE);
@@ -38,7 +49,7 @@ export function testClaims(arms: readonly ArmResult[], measured: ReadonlyMap<str
     const worse = { value: -difference.value, interval: difference.interval && { low: -difference.interval.high, high: -difference.interval.low } };
     // "Excludes zero": an interval that ends at zero does not.
     const verdict = difference.interval && difference.interval.low <= 0 && difference.interval.high >= 0 ? 'not decidable' : verdictBelow(worse, 0);
-    return { verdict, numbers: `difference of mean AUROC ${signed(difference.value)} ${range(difference, signed)}` };
+    return decided(JPEG, verdict, `difference of mean AUROC ${signed(difference.value)} ${range(difference, signed)}`);
   };
   const smaller = (): Pick<ClaimResult, 'verdict' | 'numbers'> => {
     if (!ctLite || !dense) return open(ctLite ? 'an arm with dense heads' : CT_LITE);

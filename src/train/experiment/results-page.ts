@@ -37,9 +37,9 @@ export function forestArms({ arms }: ExperimentResults): string[] {
 
 /**
  * @param plots folder of the plots as seen from the page
- * @param realScans what stands under "Real scans"; the section is left out where null
+ * @param realScans what stands under "Real scans"; the section is left out where there is none
  */
-export function resultsPage(experiments: readonly ExperimentResults[], plots: string, realScans: string | null = null): string {
+export function resultsPage(experiments: readonly ExperimentResults[], plots: string, realScans: readonly string[] = []): string {
   const parts = [
     '# Results',
     'Made by `ct-lite experiment-page` from the JSON files in `bench/results/`; a test compares. Do not edit by hand.',
@@ -48,7 +48,7 @@ export function resultsPage(experiments: readonly ExperimentResults[], plots: st
       : '',
     howToRead(),
     ...experiments.map((results) => experimentSection(results, plots)),
-    realScans === null ? '' : `## Real scans\n\n${realScans}`,
+    realScans.length ? ['## Real scans', ...realScans].join('\n\n') : '',
   ];
   return `${parts.filter(Boolean).join('\n\n')}\n`;
 }

@@ -14,11 +14,13 @@ function arm(id: string, heads: number, loss: Range | null): ArmResult {
   };
 }
 
-function verdicts(loss: Range, jpegMeans: number[], heads: number): string[] {
+function claims(loss: Range, jpegMeans: number[], heads: number, seeds = [0, 1, 2]): ReturnType<typeof testClaims> {
   const arms = [arm('baseline', 100, null), arm('jpeg', 100, loss), arm('ct-lite', heads, loss)];
-  const measured = new Map([['jpeg', [run(0, jpegMeans)]], ['ct-lite', [run(0, [0.69, 0.7, 0.71])]]]);
-  return testClaims(arms, measured, 0).map(({ verdict }) => verdict);
+  const runs = (means: number[], own = seeds): MeasuredRun[] => own.map((seed) => run(seed, means));
+  return testClaims(arms, new Map([['baseline', runs([0.7, 0.7, 0.7], [0, 1, 2])], ['jpeg', runs(jpegMeans)], ['ct-lite', runs([0.69, 0.7, 0.71])]]), 0);
 }
+
+const verdicts = (...given: Parameters<typeof claims>): string[] => claims(...given).map(({ verdict }) => verdict);
 
 it.each([
   ['all held', { low: -0.01, high: 0.04 }, [0.6, 0.6, 0.6], 52, ['held', 'held', 'held']],
@@ -26,6 +28,12 @@ it.each([
   ['intervals over the bounds', { low: 0.01, high: 0.06 }, [0.6, 0.7, 0.8], 52, ['not decidable', 'not decidable', 'held']],
   ['a difference of nothing', { low: 0, high: 0.05 }, [0.69, 0.7, 0.71], 52, ['held', 'not decidable', 'held']],
 ])('%s', (_, loss, jpegMeans, heads, expected) => expect(verdicts(loss, jpegMeans, heads)).toEqual(expected));
+
+it('decides nothing about AUROC on fewer than three seeds', () => {
+  const found = claims({ low: -0.01, high: 0.04 }, [0.6, 0.6, 0.6], 52, [1, 2]);
+  expect(found.map(({ verdict }) => verdict)).toEqual(['not decidable', 'not decidable', 'held']);
+  expect(found[0]!.numbers).toBe('relative loss 1.5 % [−1.0 %, 4.0 %], 2 seeds of at least 3');
+});
 
 it('says what was not run', () => {
   expect(testClaims([arm('baseline', 100, null)], new Map(), 0).map(({ verdict, numbers }) => [verdict, numbers])).toEqual([
