@@ -14,7 +14,7 @@ interface Results {
 }
 
 export class BenchPage {
-  private readonly worker = new WorkerClient<BenchMethods, BenchEvent>(new URL('bench-worker.js', import.meta.url), 'bench', (event) => this.on(event));
+  private readonly worker = new WorkerClient<BenchMethods, BenchEvent>(new URL('bench-worker.js', import.meta.url), 'bench', { onEvent: (event) => this.on(event) });
   private results: Results | null = null;
 
   constructor(canCompute: boolean) {

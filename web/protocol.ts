@@ -55,6 +55,8 @@ export interface LoadedCheckpoint {
   totalSteps: number;
   /** For people: the adapter that computes. */
   adapter: string;
+  /** Known to have seen drawn chests only: its scores say nothing of people. */
+  phantom: boolean;
 }
 
 export interface Prediction {

@@ -28,7 +28,7 @@ export class TrainingPage {
   constructor(canCompute: boolean, onRuns: (runs: readonly RunSummary[]) => void) {
     this.canCompute = canCompute;
     this.onRuns = onRuns;
-    this.worker = new WorkerClient(new URL('training-worker.js', import.meta.url), 'training', (event) => this.on(event));
+    this.worker = new WorkerClient(new URL('training-worker.js', import.meta.url), 'training', { onEvent: (event) => this.on(event) });
     this.bindSettings();
     byId('pause').addEventListener('click', () => this.end('pause'));
     byId('stop').addEventListener('click', () => this.end('stop'));
