@@ -71,10 +71,13 @@ export class ScanPage {
       // The worker lets go of the scan before; what is shown stays until the new one is read.
       const scan = await this.worker.call('open', { scan: given });
       [this.scan, this.prediction] = [scan, null];
+      const isFirst = byId('workbench').hidden;
       byId('workbench').hidden = false;
       byId('scan-drop').hidden = true;
       byId('offers').hidden = true;
       this.describe(scan);
+      // The control that had the focus is gone with the drop area.
+      if (isFirst) byId('scan-title').focus();
       this.showFindings();
       await this.show(scan);
       await this.compress();
