@@ -123,7 +123,8 @@ export interface RunSummary {
 
 export interface RunOutcome {
   id: string;
-  outcome: 'finished' | 'paused';
+  /** `stopped`: before its last step, saved and evaluated. */
+  outcome: 'finished' | 'paused' | 'stopped';
 }
 
 export interface TrainingMethods {

@@ -13,6 +13,7 @@ const mostNotes = 200;
 /** What this browser offers for computing. */
 export type Computing = 'on a GPU' | 'on the CPU' | 'not at all';
 
+const OUTCOMES: Record<RunOutcome['outcome'], string> = { finished: 'Finished: the report is below', paused: 'Paused', stopped: 'Stopped and evaluated: the report is below' };
 const STAGE_NAMES = { teacher: 'teacher', fast: 'distillation', align: 'student' };
 
 export class TrainingPage {
@@ -134,7 +135,7 @@ export class TrainingPage {
     byId('notes').hidden = true;
     try {
       const { outcome } = await run();
-      byId('live-title').textContent = outcome === 'finished' ? 'Finished' : 'Paused';
+      byId('live-title').textContent = OUTCOMES[outcome];
     } catch (error) {
       byId('live-title').textContent = 'Stopped';
       this.complain(error);

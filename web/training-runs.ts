@@ -148,7 +148,7 @@ export class TrainingRuns {
     if (outcome === 'interrupted' && this.wish === 'pause') return { id, outcome: 'paused' };
     this.emit({ kind: 'progress', title: 'Evaluating', done: 0, total: 1 });
     await writeTrainingReport({ ...run, opened, state, seconds: (performance.now() - run.started) / 1000, fileBytes: (scan: CohortScan) => cohort.fileBytes[scan.id] ?? 0 });
-    return { id, outcome: outcome === 'finished' ? 'finished' : 'paused' };
+    return { id, outcome: outcome === 'finished' ? 'finished' : 'stopped' };
   }
 }
 
