@@ -10,7 +10,7 @@ export const PRESET_STEPS: Record<NewPreset, Pick<RunSettings, 'steps' | 'batch'
 
 const NEEDS: Record<NewPreset, string> = {
   tiny: 'Reads 16 × 64 × 64 voxels. Trains on any computer, in minutes on a CPU. To try the page: too coarse for small findings.',
-  small: 'Reads 120 × 240 × 240 voxels. Needs a GPU.',
+  small: 'Reads 120 × 240 × 240 voxels. Needs a GPU with some 3 GB of memory free, hours of time, and 30 MB of storage a scan beside 1.5 GB for checkpoints. Nobody has trained it in a browser yet.',
 };
 
 /** Empty lines for none: what the size reads, what it needs, and whether this computer has it. */
