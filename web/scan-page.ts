@@ -68,7 +68,6 @@ export class ScanPage {
     say(byId('scan-message'), null);
     say(byId('scan-busy'), given.kind === 'phantom' ? 'Drawing a chest…' : 'Reading the scan…');
     try {
-      // The worker lets go of the scan before; what is shown stays until the new one is read.
       const scan = await this.worker.call('open', { scan: given });
       [this.scan, this.prediction] = [scan, null];
       const isFirst = byId('workbench').hidden;
@@ -83,7 +82,6 @@ export class ScanPage {
       await this.compress();
     } catch (error) {
       say(byId('scan-message'), messageOf(error));
-      if (this.scan) byId<HTMLButtonElement>('predict').disabled = true;
     } finally {
       say(byId('scan-busy'), null);
     }

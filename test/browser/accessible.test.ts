@@ -1,20 +1,8 @@
 /** The page for everybody: by keyboard alone, for screen readers, in light and dark, on a laptop and a tablet. */
-import axe from 'axe-core';
 import type { Page } from 'playwright';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { violations } from './axe.ts';
 import { chromiumPath, openSite, screenshot, shows, visit, type Site } from './page.ts';
-
-const rules = ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'best-practice'];
-
-/** What axe-core finds wrong with the page as it is; the script is brought in by the browser's debugger, which the page's policy does not concern. */
-async function violations(page: Page): Promise<string[]> {
-  await page.evaluate(axe.source);
-  return page.evaluate(async (values) => {
-    const { axe: tester } = globalThis as unknown as { axe: typeof import('axe-core') };
-    const found = await tester.run(document, { runOnly: { type: 'tag', values }, resultTypes: ['violations'] });
-    return found.violations.flatMap(({ id, nodes }) => nodes.map(({ html, any }) => `${id}: ${html.slice(0, 160)} ${any[0]?.message ?? ''}`));
-  }, rules);
-}
 
 /** Pixels that the page is wider than its window. */
 const overflow = (page: Page): Promise<number> => page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
@@ -134,9 +122,11 @@ describe.skipIf(!chromiumPath)('the page for everybody', () => {
     await tabTo('begin');
     await press('Enter');
     await shows(page, '#training-facts', /\d+ of 30/, { alert: '#training-message', timeout: 180_000 });
+    expect(await violations(page)).toEqual([]);
     await tabTo('pause');
     await press('Enter');
     await shows(page, '#live-title', /Paused/, { alert: '#training-message' });
+    expect(await violations(page)).toEqual([]);
     await expectReachable(page);
 
     await page.focus('#training-tab');
@@ -171,6 +161,9 @@ describe.skipIf(!chromiumPath)('the page for everybody', () => {
     await look('findings');
     await page.setInputFiles('#file-input', { name: 'notes.txt', mimeType: '', buffer: Buffer.from('not a scan') });
     await shows(page, '#scan-message', /notes\.txt/);
+    // The scan before is still there to be read.
+    await page.click('#predict');
+    await shows(page, '#findings-note', /Read as JPEG 75/, { alert: '#model-message' });
     await look('message');
     await page.click('#training-tab');
     await page.check('input[name=start][value=new]');

@@ -2,6 +2,7 @@
 import { readFile } from 'node:fs/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Worker } from 'playwright';
+import { violations } from './axe.ts';
 import { chromiumPath, openSite, screenshot, shows, visit, workerOf, type Site, type Visit } from './page.ts';
 
 /** Arguments for `begin` that a software adapter can do. */
@@ -178,6 +179,7 @@ describe.skipIf(!chromiumPath)('the page', () => {
     await page.waitForFunction(() => document.querySelectorAll('#bench-body tr').length >= 2 || !document.querySelector<HTMLElement>('#bench-message')!.hidden, null, { timeout: 240_000 });
     await page.click('#bench-stop');
     await shows(page, '#bench-done', /Stopped: \d+ cases/, { alert: '#bench-message', timeout: 240_000 });
+    expect(await violations(page)).toEqual([]);
     const measured = await page.locator('#bench-body tr').filter({ hasText: '%' }).count();
     expect(await page.locator('#bench-bars .pass').count()).toBe(measured);
     const [saved] = await Promise.all([page.waitForEvent('download'), page.click('#bench-save')]);
