@@ -37,7 +37,7 @@ export class BenchChart {
     if (known) return known;
     const list = element('ul');
     list.setAttribute('aria-label', family);
-    this.place.append(element('div', { className: 'bench-group' }, element('h3', {}, family), list));
+    this.place.append(element('div', { className: 'bench-group' }, element('h2', {}, family), list));
     this.groups.set(family, list);
     return list;
   }
