@@ -28,7 +28,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
   let first_row = pair * params.queries;
   let turned_start = first_row * params.keys + key;
   let bias_column = bias_start(params.first_pair + pair) + key * params.bias_stride.w;
-  let first_visible = select(0u, key, params.causal == 1u);
+  let first_visible = select(0u, key - min(key, params.first_query), params.causal == 1u);
   for (var first = 0u; first < params.queries; first += 4u) {
     let i = vec4u(first) + vec4u(0u, 1u, 2u, 3u);
     // Past the end the last query is computed again and not stored.
@@ -39,7 +39,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
     let r3 = row[first_row + at.w];
     var s = vec4f(weights[start + at.x], weights[start + at.y], weights[start + at.z], weights[start + at.w]) * params.scale;
     if (params.has_bias == 1u) {
-      let b = bias_column + at * params.bias_stride.z;
+      let b = bias_column + (params.first_query + at) * params.bias_stride.z;
       s += vec4f(bias[b.x], bias[b.y], bias[b.z], bias[b.w]);
     }
     let d = vec4f(gradients[start + at.x], gradients[start + at.y], gradients[start + at.z], gradients[start + at.w]);

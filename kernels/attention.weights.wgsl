@@ -33,7 +33,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
     return;
   }
   let start = row * params.keys;
-  let query = row % params.queries;
+  let query = params.first_query + row % params.queries;
   let bias_row = bias_start(params.first_pair + row / params.queries) + query * params.bias_stride.z;
   let visible = select(params.keys, min(params.keys, query + 1u), params.causal == 1u);
   let whole = visible / 4u * 4u;

@@ -1,10 +1,10 @@
 // unit-rows.backward.wgsl with one invocation a row, for adapters that run on the CPU. Same bindings, same formula.
 override WORKGROUP_SIZE: u32 = 32;
 
-struct Params { rows: u32, columns: u32 }
+struct Params { rows: u32, columns: u32, epsilon: f32 }
 
 @group(0) @binding(0) var<storage, read> y: array<f32>;
-@group(0) @binding(1) var<storage, read> rnorm: array<f32>;
+@group(0) @binding(1) var<storage, read> norm: array<f32>;
 @group(0) @binding(2) var<storage, read> g: array<f32>;
 @group(0) @binding(3) var<storage, read> log_scale: array<f32>;
 @group(0) @binding(4) var<storage, read> dy: array<f32>;
@@ -25,7 +25,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
   for (var i = start; i < end; i++) {
     along += y[i] * g[i];
   }
-  let factor = dy[0] * exp(log_scale[0]) * rnorm[row];
+  let factor = dy[0] * exp(log_scale[0]) / max(norm[row], params.epsilon);
   for (var i = start; i < end; i++) {
     dx[i] = factor * (g[i] - y[i] * along);
   }

@@ -6,7 +6,8 @@ struct Params {
   pairs: u32, // of this dispatch, batches times heads
   first_pair: u32, // of this dispatch among all
   heads: u32,
-  queries: u32,
+  queries: u32, // of this dispatch, of each pair
+  first_query: u32, // of this dispatch among all
   keys: u32,
   causal: u32,
   has_bias: u32,

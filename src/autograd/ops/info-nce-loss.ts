@@ -10,7 +10,8 @@ import { columnSum, rowChunks } from './column-sum.ts';
 import { matchCodes, type PairMatches } from './pair-matches.ts';
 import { checkPairs } from './sig-lip-loss.ts';
 import { tileProduct } from './tile-product.ts';
-import { scalarProduct, unitRows, unitRowsBackward, unitRowsBackwardReference, unitRowsReference } from './unit-rows.ts';
+import { unitRows } from './normalize.ts';
+import { scalarProduct, unitRowsBackward, unitRowsBackwardReference, unitRowsReference } from './unit-rows.ts';
 
 const statisticsKernel = defineKernel({
   label: 'info-nce-loss.statistics',
@@ -89,10 +90,10 @@ export const infoNceLoss = defineOp('infoNceLoss', (u: Tensor, v: Tensor, logSca
   const gY = engine.empty(v.shape);
   tileProduct(pairs, { row: texts, column: 1 }, y.y, { row: columns, column: 1 }, gX, { rows: images, steps: texts, columns });
   tileProduct(pairs, { row: 1, column: texts }, x.y, { row: columns, column: 1 }, gY, { rows: texts, steps: images, columns });
-  const saved = { x: x.y, rnormX: x.rnorm, gX, y: y.y, rnormY: y.rnorm, gY, sums, scale: logScale };
+  const saved = { x: x.y, normX: x.norm, gX, y: y.y, normY: y.norm, gY, sums, scale: logScale };
   return record(loss, 'infoNceLoss', [u, v, logScale], saved, (dY, held, [needsU, needsV, needsScale]) => [
-    needsU ? unitRowsBackward(held.x, held.rnormX, held.gX, held.scale, dY) : null,
-    needsV ? unitRowsBackward(held.y, held.rnormY, held.gY, held.scale, dY) : null,
+    needsU ? unitRowsBackward(held.x, held.normX, held.gX, held.scale, dY) : null,
+    needsV ? unitRowsBackward(held.y, held.normY, held.gY, held.scale, dY) : null,
     needsScale ? scalarProduct(held.sums, 1, dY, logScale.shape) : null,
   ]);
 });

@@ -4,7 +4,7 @@ import { defineKernel } from '../../engine/index.ts';
 import { checkDType, checkTensor, defineOp, runKernel } from '../op.ts';
 import { record } from '../tape.ts';
 import type { Tensor } from '../tensor.ts';
-import { UNIT_EPSILON } from './unit-rows.ts';
+import { UNIT_EPSILON } from './normalize.ts';
 
 const forwardKernel = defineKernel({
   label: 'map-distance.forward',

@@ -356,7 +356,7 @@ function runSplit(
 }
 
 /** x [..., R, C] with its last two axes exchanged. No gradient. */
-function transposed(x: Tensor): Tensor {
+export function transposed(x: Tensor): Tensor {
   const [rows, columns] = [x.shape.at(-2)!, x.shape.at(-1)!];
   const axes = x.shape.slice(0, -2);
   if (rows === 1 || columns === 1) return x.alias([...axes, columns, rows]);

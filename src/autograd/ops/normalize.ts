@@ -9,6 +9,9 @@ import type { Tensor } from '../tensor.ts';
 import { transpose } from './permute.ts';
 import { byRow, rowPlan, type RowPlan } from './row-plan.ts';
 
+/** Shortest row that is still scaled to length 1; as torch.nn.functional.normalize. */
+export const UNIT_EPSILON = 1e-12;
+
 export interface NormalizeOptions {
   /** Axis whose vectors get length 1. Default the last; another one costs two transpositions. */
   dim?: number;
@@ -44,7 +47,7 @@ const forwardRowsKernel = defineKernel({ ...forwardKernel, ...byRow, label: 'nor
 const backwardRowsKernel = defineKernel({ ...backwardKernel, ...byRow, label: 'normalize.backward-rows', source: backwardRowsSource });
 
 /** L2 normalisation: x / max(‖x‖, eps) along `dim`. Gradient (I − yyᵀ)dY/‖x‖, and dY/eps where ‖x‖ ≤ eps. Saves y and ‖x‖. */
-export const normalize = defineOp('normalize', (x: Tensor, { dim = -1, eps = 1e-12, plan }: NormalizeOptions = {}): Tensor => {
+export const normalize = defineOp('normalize', (x: Tensor, { dim = -1, eps = UNIT_EPSILON, plan }: NormalizeOptions = {}): Tensor => {
   checkDType(x, 'normalize', 'x');
   check(eps > 0, 'normalize', () => `eps must be positive, got ${eps}`);
   const axis = normalizeAxis(dim, x.rank, 'normalize');
@@ -52,14 +55,22 @@ export const normalize = defineOp('normalize', (x: Tensor, { dim = -1, eps = 1e-
   return normalizeRows(x, eps, plan);
 });
 
+/** Rows of `x` [..., columns] divided by max(‖x‖, eps), and ‖x‖ [rows]. No tape: for `normalize` and the contrastive losses. */
+export function unitRows(x: Tensor, eps = UNIT_EPSILON, plan?: RowPlan): { y: Tensor; norm: Tensor } {
+  const columns = x.shape.at(-1)!;
+  const rows = x.size / columns;
+  const y = x.engine.empty(x.shape);
+  const norm = x.engine.empty([rows]);
+  runKernel(rowPlan(x.engine, plan) === 'row' ? forwardRowsKernel : forwardKernel, { x, y, norm }, { rows, columns, epsilon: eps });
+  return { y, norm };
+}
+
 function normalizeRows(x: Tensor, eps: number, plan?: RowPlan): Tensor {
   const { engine } = x;
   const oneByOne = rowPlan(engine, plan) === 'row';
   const columns = x.shape.at(-1)!;
   const rows = x.size / columns;
-  const y = engine.empty(x.shape);
-  const norm = engine.empty([rows]);
-  runKernel(oneByOne ? forwardRowsKernel : forwardKernel, { x, y, norm }, { rows, columns, epsilon: eps });
+  const { y, norm } = unitRows(x, eps, plan);
   return record(y, 'normalize', [x], { y, norm }, (dY, saved) => {
     const dX = engine.empty(dY.shape);
     runKernel(oneByOne ? backwardRowsKernel : backwardKernel, { y: saved.y, norm: saved.norm, dy: dY, dx: dX }, { rows, columns, epsilon: eps });

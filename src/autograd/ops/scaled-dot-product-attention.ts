@@ -22,7 +22,7 @@ export interface AttentionOptions {
   plan?: AttentionPlan;
 }
 
-/** `registers`: one kernel that never stores the scores. `products`: matrix products with the scores of some heads in between. */
+/** `registers`: one kernel that never stores the scores. `products`: matrix products with the scores of a block of queries in between. */
 export type AttentionPlan = 'registers' | 'products';
 
 /** Extents of q [batches, heads, queries, headDim] and of k and v [batches, heads, keys, headDim]. */
@@ -119,7 +119,8 @@ const fitRowsKernel = defineKernel({
 });
 
 /**
- * softmax(scale·q·kᵀ + bias)·v for each batch and head, without ever storing Tq × Tk scores (online softmax, Dao et al. 2022).
+ * softmax(scale·q·kᵀ + bias)·v for each batch and head, without ever storing Tq × Tk scores: online softmax (Dao et al. 2022), or
+ * on CPU adapters the scores of at most 128 queries at a time, within 16 MiB.
  *
  * `q` [B, H, Tq, D]; `k`, `v` [B, H, Tk, D], D ≤ 128; `bias` broadcasts to [B, H, Tq, Tk]. Result [B, H, Tq, D]. `causal`: query i
  * sees keys 0..i. A row masked everywhere gives the mean of the values it would see, never NaN. Saves q, k, v, y and two numbers a

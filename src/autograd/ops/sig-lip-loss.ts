@@ -9,7 +9,8 @@ import type { Tensor } from '../tensor.ts';
 import { columnSum, rowChunks } from './column-sum.ts';
 import { matchCodes, type PairMatches } from './pair-matches.ts';
 import { tileProduct } from './tile-product.ts';
-import { scalarProduct, unitRows, unitRowsBackward, unitRowsBackwardReference, unitRowsReference } from './unit-rows.ts';
+import { unitRows } from './normalize.ts';
+import { scalarProduct, unitRowsBackward, unitRowsBackwardReference, unitRowsReference } from './unit-rows.ts';
 
 export interface SigLipLossOptions extends PairMatches {
   /** In place of ids: [images · texts], 1 where image i belongs to text j. */
@@ -90,10 +91,10 @@ export const sigLipLoss = defineOp('sigLipLoss', (u: Tensor, v: Tensor, logScale
     parts.dispose();
   }
   const loss = scalarProduct(sums!, 0, engine.full([1], 1));
-  const saved = { x: x.y, rnormX: x.rnorm, gX, y: y.y, rnormY: y.rnorm, gY, sums: sums!, scale: logScale };
+  const saved = { x: x.y, normX: x.norm, gX, y: y.y, normY: y.norm, gY, sums: sums!, scale: logScale };
   return record(loss, 'sigLipLoss', [u, v, logScale, bias], saved, (dY, held, [needsU, needsV, needsScale, needsBias]) => [
-    needsU ? unitRowsBackward(held.x, held.rnormX, held.gX!, held.scale, dY) : null,
-    needsV ? unitRowsBackward(held.y, held.rnormY, held.gY!, held.scale, dY) : null,
+    needsU ? unitRowsBackward(held.x, held.normX, held.gX!, held.scale, dY) : null,
+    needsV ? unitRowsBackward(held.y, held.normY, held.gY!, held.scale, dY) : null,
     needsScale ? scalarProduct(held.sums, 1, dY, logScale.shape) : null,
     needsBias ? scalarProduct(held.sums, 2, dY, bias.shape) : null,
   ]);

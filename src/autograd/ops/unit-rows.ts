@@ -1,39 +1,24 @@
+/** Back through `unitRows` of normalize.ts, as the contrastive losses need it. */
 import backwardRowsSource from '../../../kernels/unit-rows.backward-rows.wgsl';
 import backwardSource from '../../../kernels/unit-rows.backward.wgsl';
-import forwardRowsSource from '../../../kernels/unit-rows.forward-rows.wgsl';
-import forwardSource from '../../../kernels/unit-rows.forward.wgsl';
 import scalarProductSource from '../../../kernels/scalar-product.wgsl';
 import { defineKernel, type Shape } from '../../engine/index.ts';
 import { runKernel } from '../op.ts';
 import type { Tensor } from '../tensor.ts';
+import { UNIT_EPSILON } from './normalize.ts';
 import { byRow, rowPlan, type RowPlan } from './row-plan.ts';
-
-/** Shortest row that is still scaled to length 1; as torch.nn.functional.normalize. */
-export const UNIT_EPSILON = 1e-12;
-
-const forwardKernel = defineKernel({
-  label: 'unit-rows.forward',
-  source: forwardSource,
-  inputs: ['x'],
-  outputs: ['y', 'rnorm'],
-  params: { rows: 'u32', columns: 'u32', epsilon: 'f32' },
-  constants: { WORKGROUP_SIZE: 64 },
-  workgroups: ({ rows }) => rows!,
-  slab: { param: 'rows', bindings: ['x', 'y', 'rnorm'] },
-});
 
 const backwardKernel = defineKernel({
   label: 'unit-rows.backward',
   source: backwardSource,
-  inputs: ['y', 'rnorm', 'g', 'log_scale', 'dy'],
+  inputs: ['y', 'norm', 'g', 'log_scale', 'dy'],
   outputs: ['dx'],
-  params: { rows: 'u32', columns: 'u32' },
+  params: { rows: 'u32', columns: 'u32', epsilon: 'f32' },
   constants: { WORKGROUP_SIZE: 64 },
   workgroups: ({ rows }) => rows!,
-  slab: { param: 'rows', bindings: ['y', 'rnorm', 'g', 'dx'] },
+  slab: { param: 'rows', bindings: ['y', 'norm', 'g', 'dx'] },
 });
 
-const forwardRowsKernel = defineKernel({ ...forwardKernel, ...byRow, label: 'unit-rows.forward-rows', source: forwardRowsSource });
 const backwardRowsKernel = defineKernel({ ...backwardKernel, ...byRow, label: 'unit-rows.backward-rows', source: backwardRowsSource });
 
 const scalarProductKernel = defineKernel({
@@ -45,20 +30,11 @@ const scalarProductKernel = defineKernel({
   workgroups: () => 1,
 });
 
-/** Rows of `x` [rows, columns] at unit length, and 1/‖x‖ [rows]. Part of the contrastive losses: no tape. `plan` is for tests. */
-export function unitRows(x: Tensor, plan?: RowPlan): { y: Tensor; rnorm: Tensor } {
-  const [rows, columns] = x.shape as [number, number];
-  const y = x.engine.empty(x.shape);
-  const rnorm = x.engine.empty([rows]);
-  runKernel(rowPlan(x.engine, plan) === 'row' ? forwardRowsKernel : forwardKernel, { x, y, rnorm }, { rows, columns, epsilon: UNIT_EPSILON });
-  return { y, rnorm };
-}
-
-/** dX = dY·e^logScale·rnorm·(g − y(y·g)): from the gradient `g` of the dots to that of the rows before normalisation. */
-export function unitRowsBackward(y: Tensor, rnorm: Tensor, g: Tensor, logScale: Tensor, dY: Tensor, plan?: RowPlan): Tensor {
+/** dX = dY·e^logScale·(g − y(y·g))/max(norm, ε): from the gradient `g` of the dots to that of the rows before normalisation. */
+export function unitRowsBackward(y: Tensor, norm: Tensor, g: Tensor, logScale: Tensor, dY: Tensor, plan?: RowPlan): Tensor {
   const [rows, columns] = y.shape as [number, number];
   const dX = y.engine.empty(y.shape);
-  runKernel(rowPlan(y.engine, plan) === 'row' ? backwardRowsKernel : backwardKernel, { y, rnorm, g, log_scale: logScale, dy: dY, dx: dX }, { rows, columns });
+  runKernel(rowPlan(y.engine, plan) === 'row' ? backwardRowsKernel : backwardKernel, { y, norm, g, log_scale: logScale, dy: dY, dx: dX }, { rows, columns, epsilon: UNIT_EPSILON });
   return dX;
 }
 

@@ -1,7 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { ops } from '../../../src/autograd/index.ts';
-import { conv3dBackwardReference, conv3dReference, type Conv3dOptions } from '../../../src/autograd/ops/conv3d.ts';
+import type { Conv3dOptions } from '../../../src/autograd/ops/conv3d-geometry.ts';
+import { conv3dBackwardReference, conv3dReference } from '../../../src/autograd/ops/conv3d.ts';
 import { expectClose } from '../../support/arrays.ts';
 import { testEngine } from '../../support/engine.ts';
 import { expectOp, input } from '../../support/op-test.ts';

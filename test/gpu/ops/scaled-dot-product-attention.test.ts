@@ -35,7 +35,10 @@ const cases: Case[] = [
   { size: [2, 2, 7, 65, 16], bias: [2, 1, 1, 65] },
   { size: [2, 2, 40, 40, 8], bias: [40, 40], causal: true },
   { size: [2, 2, 3, 5, 8], bias: [2, 2, 3, 1] },
-  { size: [1, 5, 1024, 1024, 4] }, // more scores than `products` holds at once
+  // More queries than `products` takes at once
+  { size: [2, 2, 257, 65, 8], bias: [2, 1, 257, 65], causal: true },
+  { size: [1, 3, 130, 300, 12], bias: [3, 130, 1] },
+  { size: [1, 9, 130, 4099, 4] }, // … and more heads: 16 MiB are the scores of eight of them
 ];
 
 describe('scaledDotProductAttention', () => {
@@ -134,6 +137,25 @@ describe('scaledDotProductAttention', () => {
 
   function everyNth(values: ArrayLike<number>): number[] {
     return Array.from(values).filter((_, i) => i % stride === 0);
+  }
+
+  for (const plan of ['registers', 'products'] as const) {
+    it(`${plan}: takes memory in proportion to the length of the sequences, forward and backward`, async () => {
+      const engine = await openTestEngine();
+      const peakOf = async (tokens: number): Promise<number> => {
+        await engine.scope(async () => {
+          const [q, k, v] = [1, 2, 3].map((seed) => engine.tensor(Float32Array.from(input([1, 1, tokens, 4], seed).values), [1, 1, tokens, 4], { requiresGrad: true }));
+          engine.device.pool.resetPeak();
+          const y = ops.scaledDotProductAttention(q!, k!, v!, { plan });
+          await y.backward(engine.full(y.shape, 1));
+        });
+        return engine.memory.peakBytes;
+      };
+      const [short, long] = [await peakOf(512), await peakOf(2048)];
+      expect(long / short).toBeLessThan(4.5);
+      expect(long).toBeLessThan(4 * 2048 * 2048); // one T × T matrix
+      engine.destroy();
+    });
   }
 
   it('gives only the gradients that are asked for', async () => {

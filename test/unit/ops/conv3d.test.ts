@@ -1,5 +1,6 @@
 import { expect, it } from 'vitest';
-import { conv3dBackwardReference, conv3dReference, type Conv3dOptions } from '../../../src/autograd/ops/conv3d.ts';
+import type { Conv3dOptions } from '../../../src/autograd/ops/conv3d-geometry.ts';
+import { conv3dBackwardReference, conv3dReference } from '../../../src/autograd/ops/conv3d.ts';
 import { expectReferenceGradient, input } from '../../support/op-test.ts';
 
 it('conv3d: reference gradient agrees with central differences', () => {

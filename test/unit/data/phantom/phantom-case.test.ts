@@ -3,6 +3,7 @@ import { LABELS, labelPrompts } from '../../../../src/data/labels.ts';
 import type { Label } from '../../../../src/data/labels.ts';
 import { CT_RATE_PREVALENCE, generatePhantomCase, labelPrevalence, phantomCases, VALIDATION_INDEX } from '../../../../src/data/phantom/index.ts';
 import { CT_RATE_CORRELATION } from '../../../../src/data/phantom/prevalence.ts';
+import { skinDistance } from '../../../../src/data/phantom/anatomy.ts';
 import { PHRASES } from '../../../../src/data/phantom/phrases.ts';
 
 const CASES = Array.from({ length: 500 }, (_, i) => generatePhantomCase(7, i));
@@ -144,6 +145,22 @@ describe('phantom reports', () => {
     for (const { shape, words } of right) {
       const sides = (shape as { side: number }[]).map((pool) => pool.side);
       expect(words.where).toBe(sides.length === 2 ? 'both pleural spaces' : sides[0]! < 0 ? 'the right pleural space' : 'the left pleural space');
+    }
+  });
+
+  it('draws a field of view from 90 to 102 % as wide as the patient, within what scanners offer', () => {
+    const widths = CASES.map(({ anatomy, acquisition }) => {
+      const isInside = (x: number): boolean => [-110, -55, 0, 40, 70, 100].some((z) => [0, 6, 12, 19].some((y) => skinDistance(anatomy, x, y, z) < 0));
+      let halfWidth = 100;
+      while (isInside(halfWidth)) halfWidth++;
+      return { patient: 2 * halfWidth * anatomy.scale[0], field: acquisition.fieldMm };
+    });
+    expect(widths.every(({ field }) => field >= 300 && field <= 420)).toBe(true);
+    const free = widths.filter(({ field }) => field > 300 && field < 420);
+    expect(free.length).toBeGreaterThan(200);
+    for (const { patient, field } of free) {
+      expect(field / patient).toBeGreaterThan(0.88);
+      expect(field / patient).toBeLessThan(1.04);
     }
   });
 
