@@ -15,5 +15,5 @@ const NEEDS: Record<NewPreset, string> = {
 
 /** What the size reads, what it needs, and whether this computer has it. The memory: 1.6 GB were measured in Node before the last stage, 4 scans a step. */
 export function presetNeeds(preset: NewPreset, computing: Computing): string {
-  return preset !== 'tiny' && computing === 'on the CPU' ? `${NEEDS[preset]} This browser computes on the CPU, where a single step takes minutes: use tiny here.` : NEEDS[preset];
+  return preset !== 'tiny' && computing === 'on the CPU' ? `${NEEDS[preset]} This browser computes on the CPU, where a step takes minutes for each of its scans: use tiny here.` : NEEDS[preset];
 }
