@@ -62,11 +62,14 @@ const webFiles = {
   'openjpegwasm_decode.wasm': 'node_modules/@cornerstonejs/codec-openjpeg/dist/openjpegwasm_decode.wasm',
   'charlswasm_decode.wasm': 'node_modules/@cornerstonejs/codec-charls/dist/charlswasm_decode.wasm',
   'openjphjs.wasm': 'node_modules/@cornerstonejs/codec-openjph/dist/openjphjs.wasm',
+  // Made by `npm run web:demo`.
+  'demo/checkpoint.safetensors': 'web/demo/checkpoint.safetensors',
+  'demo/provenance.json': 'web/demo/provenance.json',
 };
 
-/** Writes the page into a folder. Bundles of earlier builds, whose names carry hashes, are removed, but not the demo model beside them. */
+/** Writes the page into a folder. Bundles of earlier builds, whose names carry hashes, are removed. */
 export async function buildWeb(folder = join(root, 'dist', 'web')) {
-  await mkdir(folder, { recursive: true });
+  await mkdir(join(folder, 'demo'), { recursive: true });
   for (const entry of await readdir(folder, { withFileTypes: true })) if (entry.isFile()) await rm(join(folder, entry.name));
   await Promise.all([build({ ...webBuild, outdir: folder }), ...Object.entries(webFiles).map(([name, source]) => copyFile(join(root, source), join(folder, name)))]);
 }

@@ -1,9 +1,9 @@
 /** The page: its sections, and what this browser can do. */
-import { AdapterError, requestBrowserAdapter } from '../src/platform/browser-adapter.ts';
+import { AdapterError, isSoftwareBrowserAdapter, requestBrowserAdapter } from '../src/platform/browser-adapter.ts';
 import { BenchPage } from './bench-page.ts';
 import { byId, messageOf, say } from './dom.ts';
 import { ScanPage } from './scan-page.ts';
-import { TrainingPage } from './training-page.ts';
+import { TrainingPage, type Computing } from './training-page.ts';
 
 const REMEDY = 'You can still open scans, look at them and compare compression; findings and training need WebGPU.';
 
@@ -31,14 +31,13 @@ function bindTabs(): void {
 }
 
 /** Says what is missing, and on whose side. */
-async function checkWebGpu(): Promise<boolean> {
+async function checkWebGpu(): Promise<Computing> {
   try {
-    await requestBrowserAdapter();
-    return true;
+    return isSoftwareBrowserAdapter((await requestBrowserAdapter()).info) ? 'on the CPU' : 'on a GPU';
   } catch (error) {
     const text = messageOf(error).replace(/^adapter: /, '');
     say(byId('gpu-message'), `${text[0]!.toUpperCase()}${text.slice(1)}. ${error instanceof AdapterError ? REMEDY : ''}`);
-    return false;
+    return 'not at all';
   }
 }
 
@@ -48,9 +47,10 @@ async function hasDemo(): Promise<boolean> {
 }
 
 bindTabs();
-const canCompute = await checkWebGpu();
+const computing = await checkWebGpu();
+const canCompute = computing !== 'not at all';
 const scanPage = new ScanPage(canCompute);
-const trainingPage = new TrainingPage(canCompute, (runs) => scanPage.offerRuns(runs));
+const trainingPage = new TrainingPage(computing, (runs) => scanPage.offerRuns(runs));
 new BenchPage(canCompute);
 if (await hasDemo()) trainingPage.offerDemo();
 else byId('demo-model').hidden = true;

@@ -2,6 +2,7 @@
 import type { Ceiling } from '../bench/ceiling.ts';
 import type { Outcome } from '../bench/harness.ts';
 import type { Size3 } from '../src/data/index.ts';
+import type { PresetName } from '../src/model/index.ts';
 import type { StageName, StepRecord, TrainablePart, ValidationRecord } from '../src/train/index.ts';
 
 /** A file with the path that it has below the folder that was given. */
@@ -55,6 +56,8 @@ export interface LoadedCheckpoint {
   totalSteps: number;
   /** For people: the adapter that computes. */
   adapter: string;
+  /** Known to have seen drawn chests only: its scores say nothing of people. */
+  phantom: boolean;
 }
 
 export interface Prediction {
@@ -87,8 +90,11 @@ export interface ScanMethods {
 
 export type CohortChoice = { kind: 'phantom'; patients: number; testPatients: number } | { kind: 'files'; name: string; files: GivenFile[] };
 
+/** Sizes of new models that the page offers; `base` is beyond what a tab holds. */
+export type NewPreset = Exclude<PresetName, 'base'>;
+
 /** What the first step starts from. */
-export type StartChoice = { kind: 'new' } | { kind: 'file'; file: File } | { kind: 'demo' };
+export type StartChoice = { kind: 'new'; preset: NewPreset } | { kind: 'file'; file: File } | { kind: 'demo' };
 
 export interface RunSettings {
   seed: number;
@@ -117,7 +123,8 @@ export interface RunSummary {
 
 export interface RunOutcome {
   id: string;
-  outcome: 'finished' | 'paused';
+  /** `stopped`: before its last step, saved and evaluated. */
+  outcome: 'finished' | 'paused' | 'stopped';
 }
 
 export interface TrainingMethods {
@@ -128,13 +135,14 @@ export interface TrainingMethods {
   runs: { args: object; result: RunSummary[] };
   remove: { args: { id: string }; result: null };
   /** The run folder as a ZIP: unpacked, `node train.js --resume` goes on with it. */
-  exportRun: { args: { id: string }; result: Uint8Array };
-  checkpoint: { args: { id: string }; result: Uint8Array };
-  report: { args: { id: string }; result: Uint8Array };
+  exportRun: { args: { id: string }; result: Blob };
+  checkpoint: { args: { id: string }; result: Blob };
+  report: { args: { id: string }; result: Blob };
 }
 
 export type TrainingEvent =
   | { kind: 'adapter'; line: string }
+  /** Of long runs, records between the first and the last are left out: as many as a chart shows. */
   | { kind: 'begun'; id: string; totalSteps: number; records: (StepRecord | ValidationRecord)[] }
   | { kind: 'progress'; title: string; done: number; total: number }
   | { kind: 'step'; record: StepRecord; totalSteps: number; stageSteps: number }

@@ -2,19 +2,28 @@
 import { LABELS } from '../src/data/labels.ts';
 import { byId, chosen, element, fillList, formatBytes, messageOf, say } from './dom.ts';
 import { acceptDrops, chosenFiles } from './given-files.ts';
-import type { CheckpointSource, CompressedScan, CompressionGrid, GivenFile, GivenScan, OpenedScan, Prediction, RunSummary, ScanMethods } from './protocol.ts';
+import type { CheckpointSource, CompressedScan, CompressionGrid, GivenFile, GivenScan, LoadedCheckpoint, OpenedScan, Prediction, RunSummary, ScanMethods } from './protocol.ts';
 import { WorkerClient } from './rpc.ts';
 import type { PlaneName, Viewer, WindowName } from './viewer.ts';
+
+/** A scan that is read for longer hangs in a decoder, in ms. */
+const mostReading = 5 * 60_000;
+
+/** Slices that a key moves by. */
+const KEY_STEPS: Record<string, number> = { ArrowUp: 1, ArrowRight: 1, ArrowDown: -1, ArrowLeft: -1, PageUp: 10, PageDown: -10, Home: -Infinity, End: Infinity };
+
+const NO_MODEL = 'No model is loaded. Open a checkpoint, one of your runs here, or the demo.';
+const PHANTOM_MODEL = 'This model has seen only drawn chests, which this software invents. Of a scan of a person its scores say nothing.';
 
 const millimetres = (values: readonly number[]): string => values.map((value) => Number(value.toPrecision(3))).join(' × ');
 
 export class ScanPage {
-  private readonly worker = new WorkerClient<ScanMethods, never>(new URL('scan-worker.js', import.meta.url), 'scan', () => {});
+  private readonly worker = new WorkerClient<ScanMethods, never>(new URL('scan-worker.js', import.meta.url), 'scan', { most: { open: mostReading }, onLost: () => this.forget() });
   private readonly canCompute: boolean;
   private viewer: Viewer | null = null;
   private scan: OpenedScan | null = null;
   private prediction: Prediction | null = null;
-  private hasModel = false;
+  private model: LoadedCheckpoint | null = null;
   /** The compression that was asked for last; others that end meanwhile are not shown. */
   private wanted = 0;
   private examples = 0;
@@ -59,19 +68,20 @@ export class ScanPage {
     say(byId('scan-message'), null);
     say(byId('scan-busy'), given.kind === 'phantom' ? 'Drawing a chest…' : 'Reading the scan…');
     try {
-      // The worker lets go of the scan before; what is shown stays until the new one is read.
       const scan = await this.worker.call('open', { scan: given });
       [this.scan, this.prediction] = [scan, null];
+      const isFirst = byId('workbench').hidden;
       byId('workbench').hidden = false;
       byId('scan-drop').hidden = true;
       byId('offers').hidden = true;
       this.describe(scan);
+      // The control that had the focus is gone with the drop area.
+      if (isFirst) byId('scan-title').focus();
       this.showFindings();
       await this.show(scan);
       await this.compress();
     } catch (error) {
       say(byId('scan-message'), messageOf(error));
-      if (this.scan) byId<HTMLButtonElement>('predict').disabled = true;
     } finally {
       say(byId('scan-busy'), null);
     }
@@ -106,9 +116,18 @@ export class ScanPage {
     }
   }
 
-  private showPosition(at: number, slice: number, slices: number): void {
+  /** The worker is gone, with the scan and the model that it held. */
+  private forget(): void {
+    [this.scan, this.prediction, this.model] = [null, null, null];
+    this.showFindings();
+    byId('model-line').textContent = NO_MODEL;
+    byId<HTMLSelectElement>('grid').options[1]!.disabled = true;
+  }
+
+  private showPosition(slice: number, slices: number): void {
     const slider = byId<HTMLInputElement>('slice');
-    slider.value = String(at);
+    slider.max = String(slices);
+    slider.value = String(slice);
     slider.setAttribute('aria-valuetext', `${slice} of ${slices}`);
     byId('slice-output').textContent = `${slice} of ${slices}`;
   }
@@ -123,6 +142,20 @@ export class ScanPage {
       this.viewer?.moveTo(Number((target as HTMLInputElement).value));
       if (this.viewer) this.showPosition(...this.viewer.position());
     });
+    const views = byId('views');
+    // The viewer has keys of its own, such as V and C, that would leave the controls beside it behind.
+    for (const type of ['keydown', 'keyup'] as const) views.addEventListener(type, (event) => event.stopPropagation(), { capture: true });
+    views.addEventListener(
+      'keydown',
+      (event) => {
+        const step = KEY_STEPS[event.key];
+        if (step === undefined || !this.viewer) return;
+        event.preventDefault();
+        this.viewer.moveTo(this.viewer.position()[0] + step);
+        this.showPosition(...this.viewer.position());
+      },
+      { capture: true },
+    );
     byId<HTMLInputElement>('heat-toggle').addEventListener('change', () => void this.showHeat());
   }
 
@@ -198,18 +231,18 @@ export class ScanPage {
       void this.ask();
     });
     for (const id of ['choose-model', 'demo-model', 'run-model']) byId<HTMLButtonElement>(id).disabled = !this.canCompute;
-    if (!this.canCompute) byId('model-line').textContent = 'Findings need WebGPU, which this browser does not offer; see above.';
+    byId('model-line').textContent = this.canCompute ? NO_MODEL : 'Findings need WebGPU, which this browser does not offer; see above.';
   }
 
   private async load(source: CheckpointSource): Promise<void> {
     say(byId('model-message'), null);
     say(byId('predict-busy'), 'Loading the model…');
     try {
-      const { name, preset, steps, totalSteps, quality, adapter } = await this.worker.call('loadCheckpoint', { source });
-      this.hasModel = true;
+      this.model = await this.worker.call('loadCheckpoint', { source });
       this.prediction = null;
       this.showFindings();
-      byId('model-line').textContent = `${name}: size ${preset}, ${steps} of ${totalSteps} steps, trained for JPEG ${quality}. Computed on ${adapter}.`;
+      const { name, preset, steps, totalSteps, quality, adapter, phantom } = this.model;
+      byId('model-line').textContent = `${name}${phantom ? ', trained on drawn chests' : ''}: size ${preset}, ${steps} of ${totalSteps} steps, for JPEG ${quality}. Computed on ${adapter}.`;
       byId<HTMLSelectElement>('grid').options[1]!.disabled = false;
     } catch (error) {
       say(byId('model-message'), messageOf(error));
@@ -219,14 +252,16 @@ export class ScanPage {
   }
 
   private showFindings(): void {
-    byId<HTMLButtonElement>('predict').disabled = !this.scan || !this.hasModel;
+    byId<HTMLButtonElement>('predict').disabled = !this.scan || !this.model;
     byId('findings').hidden = this.prediction === null;
     const toggle = byId<HTMLInputElement>('heat-toggle');
     toggle.disabled = this.prediction === null;
     if (!this.prediction) toggle.checked = false;
     say(byId('answer'), null);
+    say(byId('phantom-caution'), this.model?.phantom ? PHANTOM_MODEL : null);
     if (!this.prediction) return;
-    const { probabilities } = this.prediction;
+    const { probabilities, quality, seconds, warnings } = this.prediction;
+    say(byId('findings-note'), [`Read as JPEG ${quality} in ${seconds.toFixed(1)} s.`, ...warnings].join(' '));
     const rows = LABELS.map((label, at) => ({ label, probability: probabilities[at]! })).sort((a, b) => b.probability - a.probability);
     byId('findings-list').replaceChildren(
       ...rows.map(({ label, probability }) => {
@@ -247,13 +282,11 @@ export class ScanPage {
     try {
       this.prediction = await this.worker.call('predict', { quality: this.quality });
       this.showFindings();
-      const { seconds, quality } = this.prediction;
-      byId('predict').title = `Read at JPEG quality ${quality} in ${seconds.toFixed(1)} s`;
       await this.showHeat();
     } catch (error) {
       say(byId('model-message'), messageOf(error));
     } finally {
-      button.disabled = !this.scan || !this.hasModel;
+      button.disabled = !this.scan || !this.model;
       say(byId('predict-busy'), null);
     }
   }

@@ -4,7 +4,7 @@ import { decodeScan, defaultPrompts, jpegRoundTrip, resampleTrilinear, writeNift
 import type { Size3, Tokenizer } from '../src/data/index.ts';
 import { presets, type Preset } from '../src/model/index.ts';
 import { decodeCheckpoint, embedVolumes, encodePrompts, globalStepOf, scoreLabels, totalSteps, uploadVolumes, type RunState } from '../src/train/index.ts';
-import { checkpointBytes } from './checkpoint-source.ts';
+import { checkpointBytes, type HeldCheckpoint } from './checkpoint-source.ts';
 import { findingOf } from './finding.ts';
 import { gridOriginMm } from './grid-origin.ts';
 import { isLost, openBrowserEngine, type OpenedEngine } from './open-engine.ts';
@@ -23,7 +23,7 @@ const attentionScale = 1000;
 const finer = 6;
 
 export class Reader {
-  private held: { bytes: Uint8Array; name: string } | null = null;
+  private held: HeldCheckpoint | null = null;
   private model: Model | null = null;
   private embedding: Float32Array | null = null;
 
@@ -45,7 +45,7 @@ export class Reader {
     this.model?.opened.engine.destroy();
     [this.held, this.model, this.embedding] = [held, model, null];
     const { state, opened } = model;
-    return { name: held.name, preset: state.config.preset, quality: state.config.quality, steps: globalStepOf(state), totalSteps: totalSteps(state.config), adapter: opened.line };
+    return { name: held.name, preset: state.config.preset, quality: state.config.quality, steps: globalStepOf(state), totalSteps: totalSteps(state.config), adapter: opened.line, phantom: held.phantom };
   }
 
   predict({ content, name, volume }: Scan, quality: number): Promise<Prediction> {
@@ -93,7 +93,7 @@ export class Reader {
   }
 }
 
-async function openModel({ bytes, name }: { bytes: Uint8Array; name: string }): Promise<Model> {
+async function openModel({ bytes, name }: HeldCheckpoint): Promise<Model> {
   const opened = await openBrowserEngine();
   try {
     const state = decodeCheckpoint(opened.engine, bytes, name);

@@ -8,6 +8,9 @@ import { Reader } from './scan-reader.ts';
 
 initBrowserCodecs();
 
+/** Bytes of a scan's voxels that are kept until the next scan is read. */
+const mostKept = 2 ** 29;
+
 let scan: Scan | null = null;
 const reader = new Reader();
 
@@ -18,12 +21,17 @@ function opened(): Scan {
 
 serve<ScanMethods, never>({
   open: async ({ scan: given }) => {
-    // The old scan's memory is free before the new one needs some.
-    scan = null;
-    reader.forgetScan();
-    const { next, view } = await openGivenScan(given);
-    scan = next;
-    return view;
+    // A large scan's memory is free before the next one needs some.
+    const closed = scan !== null && scan.volume.hu.byteLength > mostKept;
+    if (closed) scan = null;
+    try {
+      const { next, view } = await openGivenScan(given);
+      scan = next;
+      reader.forgetScan();
+      return view;
+    } catch (error) {
+      throw closed ? new Error(`${(error as Error).message}. The scan before was closed to make room; open it again`, { cause: error }) : error;
+    }
   },
   compress: ({ quality, grid }) => compressScan(opened(), quality, grid === 'model' ? reader.grid : null),
   loadCheckpoint: ({ source }) => reader.load(source),

@@ -1,5 +1,5 @@
 /** A scan that the user gave: its content, which the model's reader takes, and its volume, which is shown. */
-import { isScanName, looksLikeChest, readScan, voxelCount, writeNifti } from '../src/data/index.ts';
+import { isScanName, isShardName, looksLikeChest, readScan, voxelCount, writeNifti } from '../src/data/index.ts';
 import type { CtVolume, ScanContent } from '../src/data/index.ts';
 import { openScanSource, type ScanSource } from '../src/platform/browser-decode-job.ts';
 import type { GivenFile, GivenScan, OpenedScan } from './protocol.ts';
@@ -44,6 +44,8 @@ function choose(files: readonly GivenFile[]): Chosen {
   if (files.length === 0) throw new Error('No file was given; choose a scan (.nii.gz, .nii, a DICOM series or a JPEG volume .zip).');
   const scans = files.filter(({ path }) => isScanName(path));
   const [first] = files.length === 1 ? files : scans;
+  const shard = files.find(({ path }) => isShardName(path));
+  if (shard && scans.length === 0) throw new Error(`${shard.path}: a shard holds many scans of a prepared cohort; train on it under "Fine-tune", or open one of its volumes (.zip) here`);
   if (!first) {
     const name = files[0]!.path.split('/')[0]!;
     refuseHuge(name, files.reduce((sum, { file }) => sum + file.size, 0));

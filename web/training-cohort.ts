@@ -5,7 +5,7 @@ import { phantomCohort } from '../src/data/phantom/index.ts';
 import { presets, type PresetName } from '../src/model/index.ts';
 import type { ScanSource } from '../src/platform/browser-decode-job.ts';
 import { openBrowserDecodePool } from '../src/platform/browser-decode-pool.ts';
-import { listedFiles, type ListedFile } from '../src/platform/browser-files.ts';
+import { listedBlob, listedFiles, type ListedFile } from '../src/platform/browser-files.ts';
 import { readScans, VolumeStore } from '../src/train/index.ts';
 import type { CohortChoice } from './protocol.ts';
 import { volumePath, type StoredCohort } from './run-store.ts';
@@ -35,12 +35,17 @@ export async function findCohort(choice: CohortChoice, seed: number): Promise<Fo
     }
   } else {
     for (const { path, file } of choice.files) {
-      listed.set(`${data}/${path}`, { bytes: file.size, read: async () => new Uint8Array(await file.arrayBuffer()) });
+      listed.set(`${data}/${path}`, listedBlob(file));
       sources.set(`${data}/${path}`, { kind: 'file', file });
     }
   }
   const cohort = await openCohort(listedFiles(listed), { data, seed });
-  return { cohort, sourceOf: ({ path }) => sources.get(path) ?? folderSource(sources, path) };
+  return { cohort, sourceOf: ({ path, part }) => partOf(sources.get(path), part) ?? folderSource(sources, path) };
+}
+
+/** A scan in a shard is a stretch of its file. */
+function partOf(source: ScanSource | undefined, part: CohortScan['part']): ScanSource | undefined {
+  return part && source?.kind === 'file' ? { kind: 'file', file: source.file.slice(part.offset, part.offset + part.bytes) } : source;
 }
 
 /** A DICOM series is a folder: its files. */

@@ -2,19 +2,24 @@
 import { byId, chosen, download, element, fillList, formatBytes, messageOf, say } from './dom.ts';
 import { acceptDrops, chosenFiles } from './given-files.ts';
 import { LiveChart } from './loss-chart.ts';
-import type { CohortChoice, GivenFile, RunOutcome, RunSettings, RunSummary, StartChoice, TrainingEvent, TrainingMethods } from './protocol.ts';
+import { PRESET_STEPS, presetNeeds } from './preset-needs.ts';
+import type { CohortChoice, GivenFile, NewPreset, RunOutcome, RunSettings, RunSummary, StartChoice, TrainingEvent, TrainingMethods } from './protocol.ts';
 import type { StepRecord } from '../src/train/index.ts';
 import { WorkerClient } from './rpc.ts';
 
 /** Notes kept on the page; a cohort may have thousands. */
 const mostNotes = 200;
 
+/** What this browser offers for computing. */
+export type Computing = 'on a GPU' | 'on the CPU' | 'not at all';
+
+const OUTCOMES: Record<RunOutcome['outcome'], string> = { finished: 'Finished: the report is below', paused: 'Paused', stopped: 'Stopped and evaluated: the report is below' };
 const STAGE_NAMES = { teacher: 'teacher', fast: 'distillation', align: 'student' };
 
 export class TrainingPage {
   private readonly worker: WorkerClient<TrainingMethods, TrainingEvent>;
   private readonly onRuns: (runs: readonly RunSummary[]) => void;
-  private readonly canCompute: boolean;
+  private readonly computing: Computing;
   private readonly lossChart = new LiveChart(byId('loss-chart'), [
     { name: 'scan against text (SigLIP)', colour: '--series-1', side: 'left' },
     { name: 'student against teacher (FAST, right axis)', colour: '--series-2', side: 'right' },
@@ -25,19 +30,23 @@ export class TrainingPage {
   private isRunning = false;
   private wasLost = false;
 
-  constructor(canCompute: boolean, onRuns: (runs: readonly RunSummary[]) => void) {
-    this.canCompute = canCompute;
+  constructor(computing: Computing, onRuns: (runs: readonly RunSummary[]) => void) {
+    this.computing = computing;
     this.onRuns = onRuns;
-    this.worker = new WorkerClient(new URL('training-worker.js', import.meta.url), 'training', (event) => this.on(event));
+    this.worker = new WorkerClient(new URL('training-worker.js', import.meta.url), 'training', { onEvent: (event) => this.on(event) });
     this.bindSettings();
     byId('pause').addEventListener('click', () => this.end('pause'));
     byId('stop').addEventListener('click', () => this.end('stop'));
-    byId<HTMLButtonElement>('begin').disabled = !canCompute;
+    byId<HTMLButtonElement>('begin').disabled = !this.canCompute;
     // A run in progress would be cut off at its last checkpoint.
     addEventListener('beforeunload', (event) => {
       if (this.isRunning) event.preventDefault();
     });
     void this.listRuns();
+  }
+
+  private get canCompute(): boolean {
+    return this.computing !== 'not at all';
   }
 
   /** Called where the host serves a demo model. */
@@ -55,7 +64,11 @@ export class TrainingPage {
         if (isNew) radio.checked = radio.value === 'all';
       }
       byId('trainable-note').hidden = !isNew;
+      byId('preset-note').textContent = presetNeeds(this.preset, this.computing);
     };
+    byId('preset').addEventListener('change', () => {
+      for (const [name, value] of Object.entries(PRESET_STEPS[this.preset])) byId('training-form').querySelector<HTMLInputElement>(`input[name=${name}]`)!.value = String(value);
+    });
     form.addEventListener('change', update);
     update();
     const cohortInput = byId<HTMLInputElement>('cohort-input');
@@ -83,6 +96,10 @@ export class TrainingPage {
     radio.dispatchEvent(new Event('change', { bubbles: true }));
   }
 
+  private get preset(): NewPreset {
+    return byId<HTMLSelectElement>('preset').value as NewPreset;
+  }
+
   private number(name: string): number {
     return byId('training-form').querySelector<HTMLInputElement>(`input[name=${name}]`)!.valueAsNumber;
   }
@@ -104,7 +121,7 @@ export class TrainingPage {
 
   private start(): StartChoice {
     const kind = chosen('start');
-    if (kind === 'new') return { kind };
+    if (kind === 'new') return { kind, preset: this.preset };
     if (kind === 'demo') return { kind };
     if (!this.startFile) throw new Error('Choose the checkpoint to start from first.');
     return { kind: 'file', file: this.startFile };
@@ -118,7 +135,7 @@ export class TrainingPage {
     byId('notes').hidden = true;
     try {
       const { outcome } = await run();
-      byId('live-title').textContent = outcome === 'finished' ? 'Finished' : 'Paused';
+      byId('live-title').textContent = OUTCOMES[outcome];
     } catch (error) {
       byId('live-title').textContent = 'Stopped';
       this.complain(error);
@@ -251,9 +268,9 @@ export class TrainingPage {
       'div',
       { className: 'buttons' },
       ...(finished ? [] : [button('resume', 'Go on', () => this.follow(() => call('resume', { id })), isHeld || !this.canCompute)]),
-      button('checkpoint', 'Checkpoint', async () => download(await call('checkpoint', { id }), `${id}.safetensors`, 'application/octet-stream'), !hasCheckpoint),
-      button('report', 'Report', async () => download(await call('report', { id }), `${id}.html`, 'text/html'), !hasReport),
-      button('export', 'Run folder', async () => download(await call('exportRun', { id }), `${id}.zip`, 'application/zip')),
+      button('checkpoint', 'Checkpoint', async () => download(await call('checkpoint', { id }), `${id}.safetensors`), !hasCheckpoint),
+      button('report', 'Report', async () => download(await call('report', { id }), `${id}.html`), !hasReport),
+      button('export', 'Run folder', async () => download(await call('exportRun', { id }), `${id}.zip`)),
       button('remove', 'Remove', () => this.remove(id, begun), isHeld),
     );
     const cells = [begun, cohort, `${steps} of ${totalSteps}${busy ? ' (in another tab)' : ''}`, formatBytes(bytes), actions];

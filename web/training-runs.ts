@@ -9,12 +9,16 @@ import { checkpointBytes } from './checkpoint-source.ts';
 import { isLost, openBrowserEngine, type OpenedEngine } from './open-engine.ts';
 import type { RunOutcome, TrainingEvent, TrainingMethods } from './protocol.ts';
 import { checkpointPath, createRun, holdRun, readCohort, readMetrics, readRunConfig, runFolder, writeCohort, type RunConfig, type StoredCohort } from './run-store.ts';
+import { requireSpace } from './storage-space.ts';
 import { cohortPath, findCohort, readCohortInto, storedVolumes } from './training-cohort.ts';
 import { writeTrainingReport } from './training-report.ts';
 import { fineTuningState, freshState, newModelConfig } from './training-start.ts';
 
 /** Losses of the device without a new checkpoint between them before the run gives up. */
 const mostLosses = 3;
+
+/** Records that the page gets of a run that goes on: more than a chart has pixels. */
+const mostRecords = 2000;
 
 interface ActiveRun {
   id: string;
@@ -76,8 +80,9 @@ export class TrainingRuns {
     const config: RunConfig = {
       version: packageJson.version, command: 'fine-tuned in a browser', startedAt: new Date().toISOString(),
       source: { data: cohortPath(choice, settings.seed) }, phantom: choice.kind === 'phantom',
-      train: start.kind === 'new' ? newModelConfig(settings) : await this.writeFirstCheckpoint(files, id, await checkpointBytes(start), settings),
+      train: start.kind === 'new' ? newModelConfig(start.preset, settings) : await this.writeFirstCheckpoint(files, id, await checkpointBytes(start), settings),
     };
+    await requireSpace(found.cohort.scans.length, config.train.preset);
     await createRun(files, id, config);
     const title = choice.kind === 'phantom' ? 'Drawing chests' : 'Reading scans';
     const cohort = await readCohortInto(files, id, found, config.train.preset, {
@@ -133,7 +138,7 @@ export class TrainingRuns {
     const total = totalSteps(state.config);
     const reached = globalStepOf(state);
     const records = (await readMetrics(files, id)).flatMap((record) => (record.kind !== 'distillation' && record.globalStep <= reached ? [record] : []));
-    this.emit({ kind: 'begun', id, totalSteps: total, records });
+    this.emit({ kind: 'begun', id, totalSteps: total, records: thinned(records) });
     const outcome = await train(opened.engine, state, cohort, {
       files, folder: runFolder(id), volumes, ...(isTunedByDefault(state.config) && { tuning: { store: browserTuningStore() } }),
       onStep: (record) => this.emit({ kind: 'step', record, totalSteps: total, stageSteps: state.config.stages[record.stage]!.steps }),
@@ -144,6 +149,12 @@ export class TrainingRuns {
     if (outcome === 'interrupted' && this.wish === 'pause') return { id, outcome: 'paused' };
     this.emit({ kind: 'progress', title: 'Evaluating', done: 0, total: 1 });
     await writeTrainingReport({ ...run, opened, state, seconds: (performance.now() - run.started) / 1000, fileBytes: (scan: CohortScan) => cohort.fileBytes[scan.id] ?? 0 });
-    return { id, outcome: outcome === 'finished' ? 'finished' : 'paused' };
+    return { id, outcome: outcome === 'finished' ? 'finished' : 'stopped' };
   }
+}
+
+/** Every n-th record and the last: a hundred thousand at once would hold the page up. Validations, which are few, all stay. */
+function thinned<T extends { kind: string }>(records: T[]): T[] {
+  const every = Math.ceil(records.length / mostRecords);
+  return records.filter(({ kind }, at) => kind === 'validation' || at % every === 0 || at === records.length - 1);
 }

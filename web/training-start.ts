@@ -2,16 +2,16 @@
 import type { Engine } from '../src/autograd/index.ts';
 import { allLabelPrompts, buildVocabulary, loadTokenizer, type Cohort } from '../src/data/index.ts';
 import { decodeCheckpoint, makeConfig, shareSteps, STAGES, type RunState, type TrainConfig } from '../src/train/index.ts';
-import type { RunSettings } from './protocol.ts';
+import type { NewPreset, RunSettings } from './protocol.ts';
 
 /** Of runs that start from a checkpoint, where none is given. */
 const fineTuningRate = 3e-4;
 /** Validations in a run, besides those at the ends of stages. */
 const validations = 5;
 
-/** Every stage of the smallest preset, for a model from nothing. */
-export function newModelConfig(settings: RunSettings): TrainConfig {
-  const config = makeConfig('tiny', settings.seed);
+/** Every stage of a preset, for a model from nothing. */
+export function newModelConfig(preset: NewPreset, settings: RunSettings): TrainConfig {
+  const config = makeConfig(preset, settings.seed);
   config.stages = shareSteps(config.stages, settings.steps);
   if (settings.learningRate !== null) for (const stage of Object.values(config.stages)) stage.learningRate = settings.learningRate;
   return { ...config, ...common(settings) };

@@ -9,6 +9,11 @@ import { TrainingRuns } from './training-runs.ts';
 
 initBrowserCodecs();
 
+/** Made here: the page would stand still while hundreds of megabytes are copied. Not the file itself, which the next checkpoint replaces. */
+async function blobOf(path: string, type: string): Promise<Blob> {
+  return new Blob([(await (await openPrivateFiles()).readFile(path)) as Uint8Array<ArrayBuffer>], { type });
+}
+
 const runs = new TrainingRuns((event) => emit(event));
 const emit = serve<TrainingMethods, TrainingEvent>(
   {
@@ -21,10 +26,10 @@ const emit = serve<TrainingMethods, TrainingEvent>(
       const files = await openPrivateFiles();
       const entries: Record<string, Uint8Array> = {};
       for (const name of EXPORTED_FILES) if (await files.exists(`${runFolder(id)}/${name}`)) entries[name] = await files.readFile(`${runFolder(id)}/${name}`);
-      return zipSync(entries, { level: 0 });
+      return new Blob([zipSync(entries, { level: 0 })], { type: 'application/zip' });
     },
-    checkpoint: async ({ id }) => (await openPrivateFiles()).readFile(checkpointPath(id)),
-    report: async ({ id }) => (await openPrivateFiles()).readFile(`${runFolder(id)}/${REPORT_FILE}`),
+    checkpoint: ({ id }) => blobOf(checkpointPath(id), 'application/octet-stream'),
+    report: ({ id }) => blobOf(`${runFolder(id)}/${REPORT_FILE}`, 'text/html'),
   },
   { atOnce: ['end', 'runs', 'exportRun', 'checkpoint', 'report'] },
 );

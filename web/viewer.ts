@@ -28,8 +28,8 @@ export class Viewer {
     this.jpeg = jpeg;
   }
 
-  /** @param onMove called with the position along the slider's axis, 0 to 1, and the slice's number and count. */
-  static async open(rawCanvas: HTMLCanvasElement, jpegCanvas: HTMLCanvasElement, onMove: (at: number, slice: number, slices: number) => void): Promise<Viewer> {
+  /** @param onMove called with the number of the slice along the slider's axis, from 1, and how many there are. */
+  static async open(rawCanvas: HTMLCanvasElement, jpegCanvas: HTMLCanvasElement, onMove: (slice: number, slices: number) => void): Promise<Viewer> {
     const make = async (canvas: HTMLCanvasElement): Promise<Niivue> => {
       const view = new Niivue({
         backColor: [0, 0, 0, 1], crosshairColor: [0.4, 0.75, 1, 0.5], crosshairWidth: 1.5, crosshairWidthUnit: 'mm', crosshairGap: 6, isRadiologicalConvention: true,
@@ -81,21 +81,22 @@ export class Viewer {
     for (const view of [this.raw, this.jpeg]) view.setSliceType(PLANES[name]);
   }
 
-  /** @param at 0 to 1 along the axis of the chosen plane. */
-  moveTo(at: number): void {
+  /** @param slice from 1, along the axis of the chosen plane; beyond the ends it is the first or last. */
+  moveTo(slice: number): void {
+    const [, slices] = this.position();
+    const at = (Math.min(slices, Math.max(1, slice)) - 0.5) / slices;
     for (const view of [this.raw, this.jpeg]) {
       if (view.volumes.length === 0) continue;
-      view.scene.crosshairPos[PLANE_AXIS[this.plane]] = Math.min(1, Math.max(0, at));
+      view.scene.crosshairPos[PLANE_AXIS[this.plane]] = at;
       view.drawScene();
     }
   }
 
-  /** Position along the slider's axis, 0 to 1; the slice's number from 1, and how many there are. */
-  position(view: Niivue = this.raw): [at: number, slice: number, slices: number] {
+  /** The slice's number from 1 along the slider's axis, and how many there are. */
+  position(view: Niivue = this.raw): [slice: number, slices: number] {
     const axis = PLANE_AXIS[this.plane];
-    const at = view.scene.crosshairPos[axis]!;
     const slices = view.volumes[0]?.dimsRAS?.[axis + 1] ?? 1;
-    return [at, Math.min(slices, Math.floor(at * slices) + 1), slices];
+    return [Math.min(slices, Math.floor(view.scene.crosshairPos[axis]! * slices) + 1), slices];
   }
 
   private async replace(view: Niivue, nifti: Uint8Array): Promise<void> {

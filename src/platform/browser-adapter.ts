@@ -42,3 +42,9 @@ export async function requestBrowserAdapter({ powerPreference = 'high-performanc
 export function browserAdapterName({ vendor, architecture, device, description }: GPUAdapterInfo): string {
   return description || [vendor, architecture, device].filter(Boolean).join(' ') || 'unnamed adapter';
 }
+
+/** True where the browser computes on the CPU: hundreds of times slower than a GPU. */
+export function isSoftwareBrowserAdapter(info: GPUAdapterInfo): boolean {
+  const { isFallbackAdapter } = info as GPUAdapterInfo & { isFallbackAdapter?: boolean };
+  return isFallbackAdapter === true || /swiftshader|llvmpipe|lavapipe|basic render/i.test(`${info.vendor} ${info.architecture} ${info.device} ${info.description}`);
+}

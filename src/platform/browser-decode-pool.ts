@@ -1,4 +1,5 @@
 /** A pool of web workers that decode scans (and draw phantoms), so that neither the page nor the GPU waits for them. */
+import { MOST_DECODE_MS, undecodedError } from './decode-limit.ts';
 import type { BrowserDecodedScan, BrowserDecodeJob, BrowserDecodeReply } from './browser-decode-job.ts';
 
 export interface BrowserDecodePool {
@@ -9,40 +10,55 @@ export interface BrowserDecodePool {
   close(): void;
 }
 
+export interface BrowserDecodePoolOptions {
+  /** Default one less than the cores, at least 1 and at most 8. Each starts with its first job. */
+  workers?: number;
+  /** A worker that is busy with one scan for longer is ended, and the scan refused, in ms; 10 minutes by default. */
+  mostMs?: number;
+}
+
 interface Waiting {
   job: BrowserDecodeJob;
+  watchdog?: ReturnType<typeof setTimeout>;
   resolve: (scan: BrowserDecodedScan) => void;
   reject: (error: Error) => void;
 }
 
-/**
- * @param workerUrl the built decode-worker.js.
- * @param workers default one less than the cores, at least 1 and at most 8. Each starts with its first job.
- */
-export function openBrowserDecodePool(workerUrl: URL, workers = Math.max(1, Math.min(8, (navigator.hardwareConcurrency ?? 2) - 1))): BrowserDecodePool {
+const coresLessOne = (): number => Math.max(1, Math.min(8, (navigator.hardwareConcurrency ?? 2) - 1));
+
+/** @param workerUrl the built decode-worker.js. */
+export function openBrowserDecodePool(workerUrl: URL, { workers = coresLessOne(), mostMs = MOST_DECODE_MS }: BrowserDecodePoolOptions = {}): BrowserDecodePool {
   const idle: Worker[] = [];
   const busy = new Map<Worker, Waiting>();
   const queue: Waiting[] = [];
   let closed = false;
 
+  const release = (worker: Worker): Waiting | undefined => {
+    const waiting = busy.get(worker);
+    clearTimeout(waiting?.watchdog);
+    busy.delete(worker);
+    return waiting;
+  };
+
+  /** Ends a worker for good; the next job starts another. */
+  const lose = (worker: Worker, errorOf: (job: BrowserDecodeJob) => Error): void => {
+    const waiting = release(worker);
+    worker.terminate();
+    waiting?.reject(errorOf(waiting.job));
+    assign();
+  };
+
   const start = (): Worker => {
     const worker = new Worker(workerUrl, { type: 'module', name: 'decode' });
     worker.addEventListener('message', ({ data }: MessageEvent<BrowserDecodeReply>) => {
-      const waiting = busy.get(worker);
-      busy.delete(worker);
+      const waiting = release(worker);
       idle.push(worker);
       if ('error' in data) waiting?.reject(new Error(data.error));
       else waiting?.resolve(data.scan);
       assign();
     });
     // It could not be started, or ran out of memory in the middle of a job: it is not used again.
-    worker.addEventListener('error', (event) => {
-      const waiting = busy.get(worker);
-      busy.delete(worker);
-      worker.terminate();
-      waiting?.reject(new Error(`decodeScan: ${waiting.job.name}: its worker was lost (${event.message || 'no message'}); the scan may be too large for the memory of this browser`));
-      assign();
-    });
+    worker.addEventListener('error', (event) => lose(worker, ({ name }) => new Error(`decodeScan: ${name}: its worker was lost (${event.message || 'no message'}); the scan may be too large for the memory of this browser`)));
     return worker;
   };
 
@@ -51,6 +67,7 @@ export function openBrowserDecodePool(workerUrl: URL, workers = Math.max(1, Math
       const worker = idle.pop() ?? start();
       const waiting = queue.shift()!;
       busy.set(worker, waiting);
+      waiting.watchdog = setTimeout(() => lose(worker, ({ name }) => undecodedError(name, mostMs)), mostMs);
       worker.postMessage(waiting.job);
     }
   };
@@ -66,8 +83,10 @@ export function openBrowserDecodePool(workerUrl: URL, workers = Math.max(1, Math
     close() {
       closed = true;
       for (const { job, reject } of [...queue.splice(0), ...busy.values()]) reject(new Error(`decodeScan: ${job.name}: the decoding was closed`));
-      for (const worker of [...idle.splice(0), ...busy.keys()]) worker.terminate();
-      busy.clear();
+      for (const worker of [...idle.splice(0), ...busy.keys()]) {
+        release(worker);
+        worker.terminate();
+      }
     },
   };
 }

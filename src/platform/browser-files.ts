@@ -125,6 +125,14 @@ export function directoryFiles(root: FileSystemDirectoryHandle): FileSystem {
 export interface ListedFile {
   bytes: number;
   read(): Promise<Uint8Array>;
+  /** Bytes from `offset` on, fewer at the end; without it the whole is read. */
+  readPart?(offset: number, bytes: number): Promise<Uint8Array>;
+}
+
+/** A file of the user's. */
+export function listedBlob(file: Blob): ListedFile {
+  const bytesOf = async (blob: Blob): Promise<Uint8Array> => new Uint8Array(await blob.arrayBuffer());
+  return { bytes: file.size, read: () => bytesOf(file), readPart: (offset, bytes) => bytesOf(file.slice(offset, offset + bytes)) };
 }
 
 /** Files by path as a read-only FileSystem: what a user dropped or chose, and what is made when it is read. */
@@ -135,8 +143,18 @@ export function listedFiles(files: ReadonlyMap<string, ListedFile>): FileSystem 
     return [...paths.keys()].filter((path) => start === '' || path.startsWith(`${start}/`));
   };
   const refuse = (path: string): Promise<never> => Promise.reject(new Error(`writeFile: ${path}: the files that were chosen are only read`));
+  const fileAt = (path: string): ListedFile => {
+    const found = paths.get(join(path));
+    if (!found) throw new DOMException('missing', 'NotFoundError');
+    return found;
+  };
   return {
-    readFile: (path) => named('readFile', path, () => paths.get(join(path))?.read() ?? Promise.reject(new DOMException('missing', 'NotFoundError'))),
+    readFile: (path) => named('readFile', path, async () => fileAt(path).read()),
+    readPart: (path, offset, bytes) =>
+      named('readFile', path, async () => {
+        const file = fileAt(path);
+        return file.readPart ? file.readPart(offset, bytes) : (await file.read()).subarray(offset, offset + bytes);
+      }),
     async list(directory) {
       const depth = partsOf(directory).length;
       const entries = new Map<string, FileEntry>();

@@ -7,6 +7,7 @@ import { availableParallelism } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { Worker } from 'node:worker_threads';
 import type { DecodedScan } from '../data/index.ts';
+import { MOST_DECODE_MS, undecodedError } from './decode-limit.ts';
 import { isDecodeJob, jobName, runPoolJob } from './node-decode-file.ts';
 import type { CompressJob, DecodeJob, DecodeReply, DecodeRequest, PoolJob, PoolResult } from './node-decode-file.ts';
 import { initNodeCodecs } from './node-dicom-codecs.ts';
@@ -16,6 +17,8 @@ export interface DecodePoolOptions {
   workers?: number;
   /** The built worker; default decode-worker.js beside the bundle. */
   workerFile?: string;
+  /** A thread that is busy with one scan for longer is ended, and the scan refused, in ms; 10 minutes by default. Not where this thread decodes. */
+  mostMs?: number;
 }
 
 /** Result of one job of a stream: a bad scan is a value here, so that one does not end the stream. */
@@ -54,6 +57,7 @@ export interface DecodePool {
 interface Waiting {
   job: PoolJob;
   begin: number;
+  watchdog?: NodeJS.Timeout;
   resolve: (result: DecodedScan | Uint8Array<ArrayBuffer>) => void;
   reject: (error: Error) => void;
 }
@@ -66,7 +70,7 @@ export function openDecodePool(options: DecodePoolOptions = {}): DecodePool {
   const workerFile = options.workerFile ?? findWorkerFile();
   const count = workerFile && existsSync(workerFile) ? (options.workers ?? Math.max(1, availableParallelism() - 1)) : 0;
   const timed: JobWatch = (job, thread, begin) => pool.onJob?.({ kind: isDecodeJob(job) ? 'decode' : 'JPEG', name: jobName(job), thread, begin, end: performance.now() });
-  const backend = count > 0 ? new WorkerThreads(workerFile!, count, timed) : new InThisThread(timed);
+  const backend = count > 0 ? new WorkerThreads(workerFile!, count, timed, options.mostMs ?? MOST_DECODE_MS) : new InThisThread(timed);
   const pool: DecodePool = {
     workers: count,
     onJob: null,
@@ -139,6 +143,7 @@ class WorkerThreads {
   private readonly workerFile: string;
   private readonly count: number;
   private readonly timed: JobWatch;
+  private readonly mostMs: number;
   private readonly numbers = new Map<Worker, number>();
   private readonly idle: Worker[] = [];
   private readonly busy = new Map<Worker, Waiting>();
@@ -146,10 +151,11 @@ class WorkerThreads {
   private closed = false;
   private requests = 0;
 
-  constructor(workerFile: string, count: number, timed: JobWatch) {
+  constructor(workerFile: string, count: number, timed: JobWatch, mostMs: number) {
     this.workerFile = workerFile;
     this.count = count;
     this.timed = timed;
+    this.mostMs = mostMs;
   }
 
   run<Job extends PoolJob>(job: Job): Promise<PoolResult<Job>> {
@@ -165,7 +171,10 @@ class WorkerThreads {
     const unfinished = [...this.queue.splice(0), ...this.busy.values()];
     const workers = [...this.idle.splice(0), ...this.busy.keys()];
     this.busy.clear();
-    for (const { job, reject } of unfinished) reject(closedError(job));
+    for (const { job, watchdog, reject } of unfinished) {
+      clearTimeout(watchdog);
+      reject(closedError(job));
+    }
     await Promise.all(workers.map((worker) => worker.terminate()));
   }
 
@@ -176,6 +185,7 @@ class WorkerThreads {
       const waiting = this.queue.shift()!;
       waiting.begin = performance.now();
       this.busy.set(worker, waiting);
+      waiting.watchdog = setTimeout(() => this.end(worker), this.mostMs);
       // Only a thread at work keeps the process alive, so that a forgotten close() does not hang the command line.
       worker.ref();
       worker.postMessage({ id: this.requests++, job: waiting.job } satisfies DecodeRequest);
@@ -194,6 +204,7 @@ class WorkerThreads {
   private finish(worker: Worker, reply: DecodeReply): void {
     const waiting = this.busy.get(worker);
     if (!waiting) return;
+    clearTimeout(waiting.watchdog);
     this.busy.delete(worker);
     worker.unref();
     this.idle.push(worker);
@@ -207,9 +218,20 @@ class WorkerThreads {
   private lose(worker: Worker, reason: string): void {
     const place = this.idle.indexOf(worker);
     if (place >= 0) this.idle.splice(place, 1);
+    this.fail(worker, (job) => new Error(`decodeScan: ${jobName(job)}: the decoding thread was lost (${reason}); use fewer workers if memory is short`));
+  }
+
+  /** A decoder that never returns is ended with its thread. */
+  private end(worker: Worker): void {
+    this.fail(worker, (job) => undecodedError(jobName(job), this.mostMs));
+    void worker.terminate();
+  }
+
+  private fail(worker: Worker, errorOf: (job: PoolJob) => Error): void {
     const waiting = this.busy.get(worker);
+    clearTimeout(waiting?.watchdog);
     this.busy.delete(worker);
-    waiting?.reject(new Error(`decodeScan: ${jobName(waiting.job)}: the decoding thread was lost (${reason}); use fewer workers if memory is short`));
+    waiting?.reject(errorOf(waiting.job));
     if (!this.closed) this.assign();
   }
 }

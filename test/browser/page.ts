@@ -66,11 +66,6 @@ export async function visit({ url, browser }: Site, { context, prepare, colorSch
   page.on('console', (message) => {
     if (/Content Security Policy|Refused to/.test(message.text())) offences.push(message.text());
   });
-  await page.addInitScript(() => {
-    const longTasks: number[] = [];
-    Object.assign(globalThis, { longTasks });
-    if (typeof document !== 'undefined') new PerformanceObserver((list) => longTasks.push(...list.getEntries().map(({ duration }) => duration))).observe({ type: 'longtask', buffered: false });
-  });
   if (prepare) await page.addInitScript(prepare);
   await page.goto(url);
   await page.waitForSelector('body[data-ready]');

@@ -171,6 +171,26 @@ describe('the decode pool', () => {
     await pool.close();
   });
 
+  it('ends a decoder that never returns, names its scan, and goes on', async () => {
+    const hanging = join(built, 'hang.mjs');
+    // (module (func (export "f") (loop br 0))): as a codec's WebAssembly that loops for ever.
+    writeFileSync(
+      hanging,
+      `import { parentPort } from 'node:worker_threads';
+       const wasm = Uint8Array.from(Buffer.from('0061736d0100000001040160000003020100070501016600000a0901070003400c000b0b', 'hex'));
+       const { instance } = await WebAssembly.instantiate(wasm);
+       parentPort.on('message', ({ id, job }) => {
+         if (job.path.endsWith('scan1.nii')) instance.exports.f();
+         parentPort.postMessage({ id, result: { values: new Float32Array(1), warnings: [], format: 'nifti', quality: null } });
+       });`,
+    );
+    const pool = openDecodePool({ workers: 1, workerFile: hanging, mostMs: 2000 });
+    const outcomes = [];
+    for await (const outcome of pool.stream(jobs.slice(0, 4), 4)) outcomes.push(outcome.error?.message ?? 'ok');
+    expect(outcomes).toEqual(['ok', expect.stringContaining('decodeScan: scan1.nii: its decoder gave no answer for 2 seconds and was ended'), 'ok', 'ok']);
+    await pool.close();
+  });
+
   it('decodes in this thread where there is no worker file', async () => {
     const pool = openDecodePool({ workerFile: join(folder, 'none.js') });
     expect(pool.workers).toBe(0);

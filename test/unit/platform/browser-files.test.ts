@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { findCohortFiles } from '../../../src/data/index.ts';
-import { listedFiles } from '../../../src/platform/browser-files.ts';
+import { listedBlob, listedFiles } from '../../../src/platform/browser-files.ts';
 
 describe('listedFiles', () => {
   const file = (text: string) => ({ bytes: text.length, read: async () => new TextEncoder().encode(text) });
@@ -13,6 +13,15 @@ describe('listedFiles', () => {
     expect(await files.list('cohort/scans')).toEqual([{ name: 'a.nii.gz', kind: 'file', bytes: 4 }, { name: 'deep', kind: 'directory', bytes: 0 }]);
     expect(new TextDecoder().decode(await files.readFile('cohort/labels.csv'))).toBe('c,d');
     expect([await files.exists('cohort/scans'), await files.exists('cohort/none')]).toEqual([true, false]);
+  });
+
+  it('reads stretches, of files that cannot give them too', async () => {
+    const both = listedFiles(new Map([['whole', file('0123456789')], ['blob', listedBlob(new Blob(['0123456789']))]]));
+    for (const name of ['whole', 'blob']) {
+      expect(new TextDecoder().decode(await both.readPart!(name, 3, 4))).toBe('3456');
+      expect((await both.readPart!(name, 8, 4)).length).toBe(2);
+    }
+    await expect(both.readPart!('none', 0, 1)).rejects.toThrow('readFile: none: no such file or folder');
   });
 
   it('is only read', async () => {
