@@ -14,8 +14,7 @@ const room = (name: string, extra: object = {}) => ({
 // A software adapter uses every core for one dispatch: files one after another, in one process, compile each pipeline once.
 const oneProcess = { fileParallelism: false, isolate: false, maxWorkers: 1, testTimeout: 120_000 };
 const path = (file: string): string => fileURLToPath(new URL(file, import.meta.url));
-const { launch, reason } = await findChromium();
-if (launch === null) console.warn(`The browser tests are skipped: ${reason}`);
+const { launch } = await findChromium();
 
 /** Tests of the gpu room as they are, in a page: what they ask of Node is stood in for. Where no Chromium starts they show as skipped. */
 const browserOps = launch === null ? room('browser-ops', { include: ['test/browser/no-chromium.test.ts'], sequence: { groupOrder: 1 } }) : {

@@ -23,11 +23,16 @@ export interface FoundChromium {
   reason: string;
 }
 
-let found: Promise<FoundChromium> | undefined;
+/** What the first look found, for the other projects and processes of a run: each evaluates this file again. */
+const FOUND = 'CT_LITE_CHROMIUM_FOUND';
 
 /** `CT_LITE_CHROMIUM` and nothing else where it is set; else an installed Chromium or Chrome, else the one in @sparticuz/chromium (Linux x64): the first that starts. */
-export function findChromium(): Promise<FoundChromium> {
-  found ??= search();
+export async function findChromium(): Promise<FoundChromium> {
+  const known = process.env[FOUND];
+  if (known !== undefined) return JSON.parse(known) as FoundChromium;
+  const found = await search();
+  process.env[FOUND] = JSON.stringify(found);
+  if (found.launch === null) console.warn(`The browser tests are skipped: ${found.reason}`);
   return found;
 }
 
