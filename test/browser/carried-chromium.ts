@@ -1,11 +1,21 @@
 /** The Chromium in @sparticuz/chromium, with the libraries and the font that it needs where the system has none. */
 import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { mkdir, mkdtemp, readFile, rename, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
+
+/** The package's own names folders of AWS Lambda only, and a page that finds no font at all crashes. */
+const FONTS = `<?xml version="1.0"?>
+<!DOCTYPE fontconfig SYSTEM "fonts.dtd">
+<fontconfig>
+  <dir prefix="relative">fonts</dir>
+  <dir>/usr/share/fonts</dir>
+  <cachedir prefix="xdg">fontconfig</cachedir>
+</fontconfig>
+`;
 
 const repository = fileURLToPath(new URL('../..', import.meta.url));
 
@@ -30,7 +40,7 @@ export async function carriedChromium(): Promise<CarriedChromium | null> {
   const libraries = [join(folder, 'al2023/lib'), process.env.LD_LIBRARY_PATH].filter(Boolean).join(':');
   return {
     path: join(folder, 'chromium'),
-    environment: { FONTCONFIG_PATH: join(folder, 'fonts'), ...(process.env as Record<string, string>), LD_LIBRARY_PATH: libraries },
+    environment: { FONTCONFIG_FILE: join(folder, 'fonts.conf'), ...(process.env as Record<string, string>), LD_LIBRARY_PATH: libraries },
   };
 }
 
@@ -45,6 +55,7 @@ async function unpack(folder: string): Promise<void> {
       cwd: repository,
       env: { ...process.env, TMPDIR: unfinished, AWS_EXECUTION_ENV: 'AWS_Lambda_nodejs20.x' },
     });
+    await writeFile(join(unfinished, 'fonts.conf'), FONTS);
     await rename(unfinished, folder);
   } catch (error) {
     await rm(unfinished, { recursive: true, force: true });
