@@ -2,7 +2,7 @@ import { dirname, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { playwright } from '@vitest/browser-playwright';
 import { defineConfig } from 'vitest/config';
-import { CHROMIUM_FLAGS, findChromium } from './test/browser/chromium.ts';
+import { findChromium } from './test/browser/chromium.ts';
 // @ts-expect-error plain JavaScript, shared with esbuild.mjs
 import { viteWgsl } from './wgsl-plugin.mjs';
 
@@ -14,10 +14,10 @@ const room = (name: string, extra: object = {}) => ({
 // A software adapter uses every core for one dispatch: files one after another, in one process, compile each pipeline once.
 const oneProcess = { fileParallelism: false, isolate: false, maxWorkers: 1, testTimeout: 120_000 };
 const path = (file: string): string => fileURLToPath(new URL(file, import.meta.url));
-const chromium = await findChromium();
+const { launch } = await findChromium();
 
-/** Tests of the gpu room as they are, in a page: what they ask of Node is stood in for. Without Chromium they show as skipped. */
-const browserOps = chromium === null ? room('browser-ops', { include: ['test/browser/no-chromium.test.ts'], sequence: { groupOrder: 1 } }) : {
+/** Tests of the gpu room as they are, in a page: what they ask of Node is stood in for. Where no Chromium starts they show as skipped. */
+const browserOps = launch === null ? room('browser-ops', { include: ['test/browser/no-chromium.test.ts'], sequence: { groupOrder: 1 } }) : {
   extends: true as const,
   plugins: [{
     name: 'stand-ins',
@@ -46,7 +46,7 @@ const browserOps = chromium === null ? room('browser-ops', { include: ['test/bro
       enabled: true,
       headless: true,
       screenshotFailures: false,
-      provider: playwright({ launchOptions: { executablePath: chromium, args: CHROMIUM_FLAGS } }),
+      provider: playwright({ launchOptions: launch }),
       instances: [{ browser: 'chromium' as const }],
     },
   },

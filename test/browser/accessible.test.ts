@@ -2,7 +2,7 @@
 import type { Page } from 'playwright';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { violations } from './axe.ts';
-import { chromiumPath, openSite, screenshot, shows, visit, type Site } from './page.ts';
+import { chromiumLaunch, openSite, screenshot, shows, visit, type Site } from './page.ts';
 
 /** Pixels that the page is wider than its window. */
 const overflow = (page: Page): Promise<number> => page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
@@ -48,7 +48,7 @@ async function expectReachable(page: Page): Promise<void> {
   expect(stops.filter(({ outline }) => outline < 2), 'focus that is not seen').toEqual([]);
 }
 
-describe.skipIf(!chromiumPath)('the page for everybody', () => {
+describe.skipIf(!chromiumLaunch)('the page for everybody', () => {
   let site: Site;
   beforeAll(async () => {
     site = await openSite();

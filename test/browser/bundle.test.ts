@@ -12,8 +12,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { builds } from '../../esbuild.mjs';
 // @ts-expect-error plain JavaScript
 import { serve } from '../../web/serve.mjs';
-import { CHROMIUM_FLAGS } from './chromium.ts';
-import { chromiumPath } from './page.ts';
+import { chromiumLaunch } from './page.ts';
 
 const [nodeFreeBuild, webBuild] = (builds as BuildOptions[]).filter(({ platform }) => platform === 'browser') as [BuildOptions, BuildOptions];
 /** Bytes, gzipped. */
@@ -42,7 +41,7 @@ function follow(metafile: Metafile, path: string, loaded: Set<string>): void {
   for (const { path: next, kind } of metafile.outputs[path]!.imports) if (kind === 'import-statement' && metafile.outputs[next]) follow(metafile, next, loaded);
 }
 
-describe.skipIf(!chromiumPath)('the package in a page', () => {
+describe.skipIf(!chromiumLaunch)('the package in a page', () => {
   let folder: string;
   let server: Server;
   beforeAll(async () => {
@@ -57,7 +56,7 @@ describe.skipIf(!chromiumPath)('the package in a page', () => {
 
   it('computes and differentiates as the README shows', async () => {
     expect((await readFile(join(folder, 'browser.js'))).length).toBeGreaterThan(10_000);
-    const browser = await chromium.launch({ executablePath: chromiumPath!, args: CHROMIUM_FLAGS });
+    const browser = await chromium.launch(chromiumLaunch!);
     try {
       const page = await browser.newPage();
       const url = `http://localhost:${(server.address() as AddressInfo).port}/browser.js`;

@@ -7,7 +7,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { frameEncoder } from '../support/compressed-slices.ts';
 import { COLUMNS, ctSeries, ROWS, storedValues } from '../support/dicom-series.ts';
 import { SYNTAX } from '../support/dicom-writer.ts';
-import { chromiumPath, openSite, screenshot, shows, visit, type Site, type Visit } from './page.ts';
+import { chromiumLaunch, openSite, screenshot, shows, visit, type Site, type Visit } from './page.ts';
 
 const realSeries = '../shared/data/dicom/lungdx_A0002_kB40f_series.zip';
 const slices = 3;
@@ -19,7 +19,7 @@ const syntaxes: [name: string, syntax: string, codec: Parameters<typeof frameEnc
   ['HTJ2K', '1.2.840.10008.1.2.4.201', 'openjph'],
 ];
 
-describe.skipIf(!chromiumPath)('a DICOM series in the page', () => {
+describe.skipIf(!chromiumLaunch)('a DICOM series in the page', () => {
   let site: Site;
   let seen: Visit;
   let folder: string;

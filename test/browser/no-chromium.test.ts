@@ -1,4 +1,5 @@
 import { it } from 'vitest';
+import { findChromium } from './chromium.ts';
 
-// Only in the run where neither an installed Chromium nor CT_LITE_CHROMIUM was found.
-it.skip('op tests in a page: no Chromium on this machine (install one, or name it in CT_LITE_CHROMIUM)');
+// Only in the run where no Chromium starts.
+it.skip(`op tests in a page: ${(await findChromium()).reason}`);

@@ -9,10 +9,10 @@ import { chromium, type Browser, type BrowserContext, type Page, type Worker } f
 import { buildWeb } from '../../esbuild.mjs';
 // @ts-expect-error plain JavaScript
 import { serve } from '../../web/serve.mjs';
-import { CHROMIUM_FLAGS, findChromium } from './chromium.ts';
+import { findChromium } from './chromium.ts';
 
-/** Where tests find Chromium; null skips them. */
-export const chromiumPath = await findChromium();
+/** How tests launch Chromium; null skips them. */
+export const { launch: chromiumLaunch } = await findChromium();
 
 export interface Site {
   url: string;
@@ -26,7 +26,7 @@ export async function openSite(): Promise<Site> {
   const folder = await mkdtemp(join(tmpdir(), 'ct-lite-web-'));
   await buildWeb(folder);
   const server = (await serve({ folder })) as Server;
-  const browser = await chromium.launch({ executablePath: chromiumPath!, args: CHROMIUM_FLAGS });
+  const browser = await chromium.launch(chromiumLaunch!);
   return {
     url: `http://localhost:${(server.address() as AddressInfo).port}/`, folder, browser,
     close: async () => {

@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Worker } from 'playwright';
 import { violations } from './axe.ts';
-import { chromiumPath, openSite, screenshot, shows, visit, workerOf, type Site, type Visit } from './page.ts';
+import { chromiumLaunch, openSite, screenshot, shows, visit, workerOf, type Site, type Visit } from './page.ts';
 
 /** Arguments for `begin` that a software adapter can do. */
 const smallest = { patients: 2, testPatients: 1, steps: 30, batch: 1, checkpointEvery: 1, seed: 3 };
@@ -14,7 +14,7 @@ async function begin({ page }: Visit, settings: Record<string, number> = smalles
   await page.click('#begin');
 }
 
-describe.skipIf(!chromiumPath)('the page', () => {
+describe.skipIf(!chromiumLaunch)('the page', () => {
   let site: Site;
   const open: Visit[] = [];
   const opened = async (...options: Parameters<typeof visit> extends [Site, ...infer Rest] ? Rest : never): Promise<Visit> => {

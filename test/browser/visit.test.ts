@@ -10,7 +10,7 @@ import { renderPhantomFile } from '../../src/data/phantom/index.ts';
 import { decodeSafetensors, parseMetrics, type StepRecord } from '../../src/train/index.ts';
 import { buildCommandLine, type CommandLine } from '../support/command-line.ts';
 import { watchMainThread, type MainThreadTask } from './main-thread.ts';
-import { chromiumPath, openSite, screenshot, shows, visit, workerOf, type Site, type Visit } from './page.ts';
+import { chromiumLaunch, openSite, screenshot, shows, visit, workerOf, type Site, type Visit } from './page.ts';
 
 const cohort = { patients: 6, testPatients: 3 };
 const steps = 20;
@@ -26,7 +26,7 @@ const mostTaskMs = 50;
 /** The same adapter on both sides, so that only the browser differs. */
 const adapter = ['--adapter', 'swiftshader'];
 
-describe.skipIf(!chromiumPath)('a whole visit', () => {
+describe.skipIf(!chromiumLaunch)('a whole visit', () => {
   let site: Site;
   let line: CommandLine;
   let folder: string;
