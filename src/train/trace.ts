@@ -92,7 +92,11 @@ export function chromeTrace({ spans, dispatches, adapter, notes }: TraceContent)
     for (const track of new Set(all.map(({ track }) => track))) {
       lanes(all.filter((span) => span.track === track)).forEach((lane, index) => {
         names.push(name('thread_name', pid, ++tid, index ? `${track} (${index + 1})` : track));
-        for (const { name, begin, end, args } of lane) events.push({ name, cat, ph: 'X', pid, tid, ts: micros(begin - origin), dur: micros(end - begin), ...(args && { args }) });
+        for (const { name, begin, end, args } of lane) {
+          // Of rounded ends: a span that ends where the next begins does so in the file too.
+          const from = nanos(begin - origin);
+          events.push({ name, cat, ph: 'X', pid, tid, ts: from / 1e3, dur: (nanos(end - origin) - from) / 1e3, ...(args && { args }) });
+        }
       });
     }
   };
@@ -102,7 +106,7 @@ export function chromeTrace({ spans, dispatches, adapter, notes }: TraceContent)
   return JSON.stringify({ displayTimeUnit: 'ms', otherData: notes, traceEvents: [...names, ...events] });
 }
 
-const micros = (milliseconds: number): number => Math.round(milliseconds * 1e6) / 1e3;
+const nanos = (milliseconds: number): number => Math.round(milliseconds * 1e6);
 const name = (kind: string, pid: number, tid: number, value: string): TraceEvent => ({ name: kind, ph: 'M', pid, tid, args: { name: value } });
 
 /** Shares spans out so that in each row any two are apart or one within the other, as viewers need it. */

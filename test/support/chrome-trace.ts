@@ -40,9 +40,9 @@ export function expectChromeTrace(json: string): TraceEvent[] {
     expect(names.process_name.has(`${event.pid}`) && names.thread_name.has(track), `${shown}: its process and track are named before it`).toBe(true);
     expect(event.ts, `${shown}: begins before the event above it on its track`).toBeGreaterThanOrEqual(last.get(track) ?? 0);
     last.set(track, event.ts);
-    const around = (open.get(track) ?? []).filter(({ ts, dur }) => ts + dur > event.ts);
-    // A nanosecond: times are rounded to that.
-    for (const outer of around) expect(event.ts + event.dur, `${shown} ends after ${outer.name}, within which it begins`).toBeLessThanOrEqual(outer.ts + outer.dur + 1e-3);
+    // Times are whole nanoseconds, their sums in f64 are not.
+    const around = (open.get(track) ?? []).filter(({ ts, dur }) => ts + dur > event.ts + 1e-4);
+    for (const outer of around) expect(event.ts + event.dur, `${shown} ends after ${outer.name}, within which it begins`).toBeLessThanOrEqual(outer.ts + outer.dur + 1e-4);
     open.set(track, [...around, event]);
   }
   return trace.traceEvents;
