@@ -133,17 +133,18 @@ export class TrainingPage {
     say(byId('training-message'), null);
     byId('notes-list').replaceChildren();
     byId('notes').hidden = true;
+    let title = 'Stopped';
     try {
-      const { outcome } = await run();
-      byId('live-title').textContent = OUTCOMES[outcome];
+      title = OUTCOMES[(await run()).outcome];
     } catch (error) {
-      byId('live-title').textContent = 'Stopped';
       this.complain(error);
-    } finally {
-      this.setRunning(false);
-      say(byId('training-busy'), null);
-      await this.listRuns();
     }
+    say(byId('training-busy'), null);
+    // Listed before it is said: "the report is below" is true when it is read.
+    this.isRunning = false;
+    await this.listRuns();
+    this.setRunning(false);
+    byId('live-title').textContent = title;
   }
 
   private setRunning(on: boolean): void {
