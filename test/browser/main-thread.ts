@@ -28,6 +28,8 @@ export async function watchMainThread(page: Page): Promise<() => Promise<MainThr
   session.on('Tracing.dataCollected', ({ value }) => void events.push(...(value as unknown as TraceEvent[]).filter(({ name }) => name === 'thread_name' || name.endsWith('RunTask'))));
   await session.send('Tracing.start', { transferMode: 'ReportEvents', traceConfig: { includedCategories: ['disabled-by-default-devtools.timeline', '__metadata'], excludedCategories: ['*'] } });
   return async () => {
+    // A task is recorded at its end, and answers to the test come from within one: only in a later task is it surely there.
+    await page.evaluate(() => new Promise((resolve) => setTimeout(resolve)));
     const complete = new Promise((resolve) => session.once('Tracing.tracingComplete', resolve));
     await session.send('Tracing.end');
     await complete;
