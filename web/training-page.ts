@@ -42,6 +42,10 @@ export class TrainingPage {
     addEventListener('beforeunload', (event) => {
       if (this.isRunning) event.preventDefault();
     });
+    // What other tabs hold, and what they have done, is seen when one comes back to this tab.
+    document.addEventListener('visibilitychange', () => {
+      if (document.visibilityState === 'visible' && !this.isRunning) void this.listRuns();
+    });
     void this.listRuns();
   }
 
@@ -158,7 +162,8 @@ export class TrainingPage {
       // The button may stand below the fold, what it begins does not.
       scrollTo({ top: 0 });
     }
-    for (const button of document.querySelectorAll<HTMLButtonElement>('#runs-body [data-action=resume], #runs-body [data-action=remove]')) button.disabled = on;
+    // Afterwards the list, made anew, says which of them may go on: another tab may hold some.
+    if (on) for (const button of document.querySelectorAll<HTMLButtonElement>('#runs-body [data-action=resume], #runs-body [data-action=remove]')) button.disabled = true;
   }
 
   private end(wish: 'pause' | 'stop'): void {

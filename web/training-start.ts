@@ -17,10 +17,13 @@ export function newModelConfig(preset: NewPreset, settings: RunSettings): TrainC
   return { ...config, ...common(settings) };
 }
 
-/** The align stage alone, on a checkpoint's student: fine-tuning. */
-export function fineTuningConfig(base: TrainConfig, settings: RunSettings): TrainConfig {
+/**
+ * The align stage alone, on a checkpoint's student: fine-tuning. What the checkpoint's run had and the page has not is left out: a foreign
+ * teacher, whose targets are on the machine that made them, a virtual batch, and f16 where the adapter lacks it.
+ */
+export function fineTuningConfig({ teacher: _, virtualBatch: __, precision, ...base }: TrainConfig, settings: RunSettings, canF16: boolean): TrainConfig {
   const align = { steps: settings.steps, learningRate: settings.learningRate ?? fineTuningRate };
-  return { ...base, seed: settings.seed, trainable: settings.trainable, stages: { align }, ...common(settings) };
+  return { ...base, ...(precision && canF16 && { precision }), seed: settings.seed, trainable: settings.trainable, stages: { align }, ...common(settings) };
 }
 
 function common({ batch, checkpointEvery, steps }: RunSettings): Pick<TrainConfig, 'batch' | 'checkpointEvery' | 'validateEvery'> {
@@ -40,5 +43,8 @@ export function fineTuningState(engine: Engine, bytes: Uint8Array, name: string,
   const state = decodeCheckpoint(engine, bytes, name);
   if (!state.student) throw new Error(`${name}: holds no student yet (only the teacher stage has run); go on with that run first`);
   state.optimizer?.dispose();
-  return { ...state, config: fineTuningConfig(state.config, settings), position: { stage: 'align', step: 0 }, optimizer: null };
+  // They compare the student with the teacher that is left out.
+  if (state.config.teacher) state.projectors?.dispose();
+  const projectors = state.config.teacher ? null : state.projectors;
+  return { ...state, config: fineTuningConfig(state.config, settings, engine.device.canF16), projectors, position: { stage: 'align', step: 0 }, optimizer: null };
 }

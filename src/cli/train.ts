@@ -7,7 +7,7 @@ import { HEAD_KINDS, presets, type HeadKind, type PresetName } from '../model/in
 import { nodeFiles } from '../platform/node-files.ts';
 import { nodeTuningStore } from '../platform/node-tuning-store.ts';
 import { createProgress } from '../platform/progress.ts';
-import { decodeCheckpoint, evaluateSplit, findTextTower, globalStepOf, isTunedByDefault, makeConfig, openTextTower, readCheckpointHeader, requirePrecision, requireTeacher, scoreScans, shareSteps, STAGES, TextCache, totalSteps, train, TRAINABLE_PARTS, withTeacher, type Evaluation, type RunState, type StageName, type TeacherTargets, type TextTowerConfig, type TrainablePart, type TrainConfig } from '../train/index.ts';
+import { decodeCheckpoint, evaluateSplit, evaluationScans, findTextTower, globalStepOf, isTunedByDefault, makeConfig, openTextTower, readCheckpointHeader, requirePrecision, requireTeacher, scoreScans, shareSteps, STAGES, TextCache, totalSteps, train, TRAINABLE_PARTS, withTeacher, type Evaluation, type RunState, type StageName, type TeacherTargets, type TextTowerConfig, type TrainablePart, type TrainConfig } from '../train/index.ts';
 import { cohortSource, openCohortSession, openNodeEngine, withCohortFlags, type CohortSession, type CohortSource, type OpenedEngine } from './cohort-session.ts';
 import { Interrupted, interruptSignal } from './interrupt.ts';
 import { byteSize, wholeNumber } from './options.ts';
@@ -318,16 +318,13 @@ async function runStages(opened: OpenedEngine, state: RunState, session: CohortS
 async function finish(opened: OpenedEngine, state: RunState, session: CohortSession, folder: string, config: RunConfig, started: number): Promise<void> {
   const { cohort, volumes } = session;
   const { config: settings } = state;
-  const labelled = (split: string): typeof cohort.scans => cohort.scans.filter((scan) => scan.split === split && scan.labels);
   const warnings = config.phantom ? ['The scans are phantoms: drawn by this software, not taken of people. The numbers say how the software works, not how well it reads chest CTs.'] : [];
   if (cohort.splitTooSmall) warnings.push('Too few patients to split: the figures below are of the scans that the model was trained on.');
-  const test = labelled(cohort.splitTooSmall ? 'train' : 'test');
-  // Thresholds are never fitted on the scans that they are measured on.
-  const validation = cohort.splitTooSmall ? [] : labelled('validation');
+  const { test, validation, where } = evaluationScans(cohort);
   const evaluate = async (model: 'teacher' | 'student'): Promise<Evaluation | null> => {
     if (!state[model] || test.length === 0) return null;
     const options = { engine: opened.engine, model: state[model], tokenizer: state.tokenizer, volumes, shape: presets[settings.preset].grid.shape, batch: settings.batch, quality: model === 'teacher' ? null : settings.quality };
-    return evaluateSplit(await scoreScans(validation, options), await scoreScans(test, options), test.map(({ patientId }) => patientId), { seed: settings.seed }, cohort.splitTooSmall ? 'the training scans' : 'the test split');
+    return evaluateSplit(await scoreScans(validation, options), await scoreScans(test, options), test.map(({ patientId }) => patientId), { seed: settings.seed }, where);
   };
   const baseline = await evaluate('teacher');
   const evaluation = await evaluate('student');

@@ -1,6 +1,6 @@
 /** Zero-shot evaluation over the prompt pairs of the 18 labels (MODEL §1.6). */
 import { noGrad, type Engine } from '../autograd/index.ts';
-import { defaultPrompts, LABELS, UNLABELLED, type CohortScan, type PromptPair, type Tokenizer } from '../data/index.ts';
+import { defaultPrompts, LABELS, UNLABELLED, type Cohort, type CohortScan, type PromptPair, type Tokenizer } from '../data/index.ts';
 import type { ZeroShotModel } from '../model/index.ts';
 import { bootstrapMetrics, type BootstrapOptions, type MetricIntervals } from './bootstrap.ts';
 import { evaluateLabels, type EvaluationMetrics, type ScoredSplit } from './metrics.ts';
@@ -51,6 +51,15 @@ export async function embedVolumes(engine: Engine, model: ZeroShotModel, batch: 
     const output = noGrad(() => model.encodeImage(uploadVolumes(engine, batch, [count, 1, ...shape])).embedding);
     return normalizedRows((await output.toArray()) as Float32Array, count);
   });
+}
+
+/**
+ * The labelled scans that a run is evaluated on, those that thresholds are fitted on, and what the first are called. A threshold is never
+ * fitted on the scans that it is measured on: where all scans train, there is none.
+ */
+export function evaluationScans({ scans, splitTooSmall }: Pick<Cohort, 'scans' | 'splitTooSmall'>): { test: CohortScan[]; validation: CohortScan[]; where: string } {
+  const labelled = (split: string): CohortScan[] => scans.filter((scan) => scan.split === split && scan.labels);
+  return splitTooSmall ? { test: labelled('train'), validation: [], where: 'the training scans' } : { test: labelled('test'), validation: labelled('validation'), where: 'the test split' };
 }
 
 export interface ScoreOptions {

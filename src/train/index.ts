@@ -5,7 +5,7 @@ export { isTunedByDefault, makeConfig, shareSteps, STAGES, studentQuality, total
 export { openCtClipBaseline, type OpenedBaseline } from './ct-clip-baseline.ts';
 export { countMemory, type MemoryCount, type RunOutline } from './count-memory.ts';
 export { embedReports } from './embed-texts.ts';
-export { embedScans, embedTexts, embedVolumes, encodePrompts, evaluateSplit, scoreEmbeddings, scoreLabels, scoreScans, type Evaluation } from './evaluate.ts';
+export { embedScans, embedTexts, embedVolumes, encodePrompts, evaluateSplit, evaluationScans, scoreEmbeddings, scoreLabels, scoreScans, type Evaluation } from './evaluate.ts';
 export { renderEvaluation } from './evaluation-report.ts';
 export { evaluationCsv, evaluationJson, type EvaluationResult } from './evaluation-tables.ts';
 export { describePlan, measuresInOrder, planMemory, type MemoryBudget, type MemoryPlan } from './memory-plan.ts';

@@ -72,7 +72,7 @@ export function applyPrecision(engine: Engine, state: RunState): void {
   if (precision === 'f16') {
     requirePrecision(engine, precision);
     state.lossScale ??= { ...FIRST_LOSS_SCALE };
-  }
+  } else delete state.lossScale; // of the run in f16 that this one starts from
   for (const model of [state.teacher, state.student]) if (model) model.precision = precision;
 }
 

@@ -168,6 +168,7 @@ describe.skipIf(!chromiumLaunch)('the page for everybody', () => {
     await page.click('#training-tab');
     await page.check('input[name=start][value=new]');
     await page.selectOption('#preset', 'small');
+    expect(await page.innerText('#preset-note')).toMatch(/Needs a GPU, with about .* of its memory.* This browser computes on the CPU, .*: use tiny here/);
     await look('settings');
     await page.click('#bench-tab');
     await look('benches');

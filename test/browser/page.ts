@@ -101,3 +101,21 @@ export async function screenshot(page: Page, name: string): Promise<void> {
   // A picture of large volumes takes a software renderer its time.
   await page.screenshot({ path: join(folder, `${name}.png`), timeout: 120_000 });
 }
+
+/** Mean grey of a canvas as it is on the screen: 0 where nothing was drawn. */
+export function brightness(page: Page, selector: string): Promise<number> {
+  return meanOf(page, selector, (red) => red);
+}
+
+/** How much of red a canvas has above its blue, on the mean: that of scans is grey, and of the crosshair blue. */
+export function warmth(page: Page, selector: string): Promise<number> {
+  return meanOf(page, selector, (red, blue) => Math.max(0, red - blue));
+}
+
+async function meanOf(page: Page, selector: string, value: (red: number, blue: number) => number): Promise<number> {
+  const { decode } = await import('fast-png');
+  const { data, channels } = decode(await page.locator(selector).screenshot());
+  let sum = 0;
+  for (let at = 0; at < data.length; at += channels) sum += value(data[at]!, data[at + 2]!);
+  return sum / (data.length / channels);
+}

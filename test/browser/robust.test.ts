@@ -144,7 +144,12 @@ describe.skipIf(!chromiumLaunch)('the page', () => {
     await shows(second.page, '#runs-body', /\(in another tab\)/);
     expect(await second.page.isDisabled('#runs-body [data-action=resume]')).toBe(true);
     await screenshot(second.page, 'two-tabs');
-    await second.page.close();
+    // A run of its own that ends leaves the other tab's alone.
+    await begin(second);
+    await second.page.click('#stop');
+    await shows(second.page, '#training-message', /Stopped before the first step/, { timeout: 180_000 });
+    await second.page.waitForFunction(() => !document.querySelector<HTMLButtonElement>('#begin')!.disabled, null, { timeout: 120_000 });
+    for (const action of ['resume', 'remove']) expect(await second.page.isDisabled(`#runs-body [data-action=${action}]`), `${action} of a run in another tab`).toBe(true);
 
     // As browsers do with a tab that nobody has looked at for a while.
     const session = await first.context.newCDPSession(first.page);
@@ -156,6 +161,12 @@ describe.skipIf(!chromiumLaunch)('the page', () => {
     expect(await first.page.isHidden('#training-message')).toBe(true);
 
     await first.page.close({ runBeforeUnload: false });
+    // The tab that saw it busy sees that it is free once one comes back to it.
+    await second.page.waitForFunction(() => {
+      document.dispatchEvent(new Event('visibilitychange'));
+      return document.querySelector<HTMLButtonElement>('#runs-body [data-action=resume]')?.disabled === false;
+    }, null, { timeout: 60_000, polling: 500 });
+    await second.page.close();
     const third = await opened({ context: first.context });
     await third.page.click('#training-tab');
     await shows(third.page, '#runs-body', /Go on/);

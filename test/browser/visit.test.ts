@@ -10,7 +10,7 @@ import { renderPhantomFile } from '../../src/data/phantom/index.ts';
 import { decodeSafetensors, parseMetrics, type StepRecord } from '../../src/train/index.ts';
 import { buildCommandLine, type CommandLine } from '../support/command-line.ts';
 import { watchMainThread, type MainThreadTask } from './main-thread.ts';
-import { chromiumLaunch, openSite, screenshot, shows, visit, workerOf, type Site, type Visit } from './page.ts';
+import { brightness, chromiumLaunch, openSite, screenshot, shows, visit, workerOf, type Site, type Visit } from './page.ts';
 
 const cohort = { patients: 6, testPatients: 3 };
 const steps = 20;
@@ -129,7 +129,8 @@ describe.skipIf(!chromiumLaunch)('a whole visit', () => {
     await screenshot(page, '4-settings');
     const watched = await watchMainThread(page);
     await page.click('#begin');
-    await shows(page, '#training-facts', /(6|7|8) of 20/, { alert: '#training-message', timeout: 300_000 });
+    const facts = await shows(page, '#training-facts', /(6|7|8) of 20/, { alert: '#training-message', timeout: 300_000 });
+    expect(facts).toMatch(/Scans\/s\s+[\d.]+\s+GPU memory\s+[\d.]+ MB/);
     // Between two messages of the worker: in the middle of a step.
     await worker.evaluate(destroyDevice);
     const lost = await shows(page, '#training-message', /went on from step \d+/, { timeout: 120_000 });
@@ -245,13 +246,4 @@ async function drop(page: Page, bytes: Uint8Array, name: string): Promise<void> 
     [Buffer.from(bytes).toString('base64'), name] as const,
   );
   for (const type of ['dragenter', 'dragover', 'drop']) await page.dispatchEvent('#scan-drop', type, { dataTransfer: transfer });
-}
-
-/** Mean grey of a canvas as it is on the screen: 0 where nothing was drawn. */
-async function brightness(page: Page, selector: string): Promise<number> {
-  const { decode } = await import('fast-png');
-  const { data, channels } = decode(await page.locator(selector).screenshot());
-  let sum = 0;
-  for (let at = 0; at < data.length; at += channels) sum += data[at]!;
-  return sum / (data.length / channels);
 }

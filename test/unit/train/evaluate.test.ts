@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { LABELS } from '../../../src/data/index.ts';
-import { evaluateSplit, scoreLabels } from '../../../src/train/evaluate.ts';
+import { LABELS, type CohortScan } from '../../../src/data/index.ts';
+import { evaluateSplit, evaluationScans, scoreLabels } from '../../../src/train/evaluate.ts';
 
 describe('scoreLabels', () => {
   const scale = 3;
@@ -34,5 +34,19 @@ describe('evaluateSplit', () => {
   it('counts a score at the threshold as positive', () => {
     const { metrics } = evaluateSplit(split([0.1, 0.7, 0.9], [0, 0, 1]), split([0.2, 0.3, 0.5, 0.9], [0, 0, 1, 1]), patients(4), { seed: 1 });
     expect(metrics.labels[0]!.classification).toMatchObject({ accuracy: 0.75, precision: 1 });
+  });
+});
+
+describe('evaluationScans', () => {
+  const scan = (id: string, split: CohortScan['split'], labels: CohortScan['labels'] = new Uint8Array(LABELS.length)): CohortScan => ({ id, path: id, patientId: id, reportId: id, report: '', labels, split });
+  const ids = ({ test, validation, where }: ReturnType<typeof evaluationScans>) => ({ test: test.map(({ id }) => id), validation: validation.map(({ id }) => id), where });
+
+  it('are the labelled ones of the test split, with thresholds from the validation split', () => {
+    const scans = [scan('a', 'train'), scan('b', 'validation'), scan('c', 'test'), scan('d', 'test', null), scan('e', 'validation', null)];
+    expect(ids(evaluationScans({ scans, splitTooSmall: false }))).toEqual({ test: ['c'], validation: ['b'], where: 'the test split' });
+  });
+
+  it('are those that were trained on where there are too few to split, and no threshold is fitted on them', () => {
+    expect(ids(evaluationScans({ scans: [scan('a', 'train'), scan('b', 'train', null)], splitTooSmall: true }))).toEqual({ test: ['a'], validation: [], where: 'the training scans' });
   });
 });

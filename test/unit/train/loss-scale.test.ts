@@ -1,4 +1,8 @@
 import { describe, expect, it } from 'vitest';
+import type { Engine } from '../../../src/autograd/index.ts';
+import { loadTokenizer } from '../../../src/data/index.ts';
+import { makeConfig } from '../../../src/train/config.ts';
+import { applyPrecision, type RunState } from '../../../src/train/run-state.ts';
 import { FIRST_LOSS_SCALE, GROWTH_INTERVAL, nextLossScale, parseLossScale } from '../../../src/train/loss-scale.ts';
 
 describe('the loss scale', () => {
@@ -22,5 +26,12 @@ describe('the loss scale', () => {
     for (const text of ['', 'null', '{}', '{"scale":0,"goodSteps":0}', '{"scale":3,"goodSteps":0}', '{"scale":0.5,"goodSteps":0}', '{"scale":4,"goodSteps":2000}', '{"scale":4,"goodSteps":-1}', '{"scale":1e999,"goodSteps":0}']) {
       expect(() => parseLossScale(text, 'run/checkpoint.safetensors'), text).toThrow('run/checkpoint.safetensors: its lossScale must be a power of two of at least 1 and a count below 2000');
     }
+  });
+
+  it('of a run in f16 is no business of a run in f32 that starts from its checkpoint', () => {
+    const vocabulary = '[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\n';
+    const state: RunState = { config: makeConfig('tiny', 0), vocabulary, tokenizer: loadTokenizer({ vocabTxt: vocabulary }), position: { stage: 'align', step: 0 }, teacher: null, student: null, projectors: null, optimizer: null, lossScale: { ...FIRST_LOSS_SCALE } };
+    applyPrecision({} as Engine, state);
+    expect(state).not.toHaveProperty('lossScale');
   });
 });
