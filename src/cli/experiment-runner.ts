@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { allLabelPrompts, buildVocabulary, encodeJpegVolume, greyToValues, LABELS, loadTokenizer, readCsv, readScores, valueToHu, voxelCount, type CohortScan } from '../data/index.ts';
 import { presets } from '../model/index.ts';
 import { nodeFiles } from '../platform/node-files.ts';
-import { armConfig, BASELINE, CHECKPOINT_FILE, collectResults, decodeCheckpoint, disposeState, encodeResults, evaluateLabels, finishedRun, METRICS_FILE, parseMetrics, planRuns, scoreScans, STAGES, studentQuality, train, VolumeStore, type Arm, type ExperimentResults, type FinishedRun, type InputQuality, type MeasuredInput, type PlannedRun, type RunRecord, type RunState, type StepRecord, type TrainerHost } from '../train/index.ts';
+import { armConfig, CHECKPOINT_FILE, collectResults, decodeCheckpoint, disposeState, encodeResults, evaluateLabels, finishedRun, METRICS_FILE, parseMetrics, planRuns, scoreScans, STAGES, studentQuality, teacherArm, train, VolumeStore, type Arm, type ExperimentResults, type FinishedRun, type InputQuality, type MeasuredInput, type PlannedRun, type RunRecord, type RunState, type StepRecord, type TrainerHost } from '../train/index.ts';
 import { CompressedVolumes } from './compressed-volumes.ts';
 import type { CohortSession, OpenedEngine } from './cohort-session.ts';
 import { SCORES_FILE, TRUTHS_FILE, writeScores } from './eval-output.ts';
@@ -53,9 +53,6 @@ export class ExperimentRunner {
     return runner;
   }
 
-  get finishedCount(): number {
-    return this.finished.length;
-  }
 
   isFinished({ arm, seed }: PlannedRun): boolean {
     return this.finished.some((run) => run.arm === arm.id && run.seed === seed);
@@ -108,9 +105,9 @@ export class ExperimentRunner {
     };
   }
 
-  /** The finished baseline of a seed. */
+  /** The model that a seed's students learn from. */
   private async openTeacher(seed: number): Promise<RunState['teacher']> {
-    const file = join(this.folderOf(BASELINE, seed), CHECKPOINT_FILE);
+    const file = join(this.folderOf(teacherArm(this.source.record.config), seed), CHECKPOINT_FILE);
     const { student, teacher, projectors, optimizer } = decodeCheckpoint(this.source.opened.engine, await nodeFiles.readFile(file), file);
     for (const unused of [teacher, projectors, optimizer]) unused?.dispose();
     return student;

@@ -7,7 +7,7 @@ import { Command } from 'commander';
 import { presets } from '../model/index.ts';
 import { nodeFiles } from '../platform/node-files.ts';
 import { createProgress } from '../platform/progress.ts';
-import { configDifferences, isPhantom, parseExperiment, planRuns, type ExperimentConfig } from '../train/index.ts';
+import { armSteps, configDifferences, isPhantom, parseExperiment, planRuns, type ExperimentConfig, type PlannedRun } from '../train/index.ts';
 import { openCohortSession, openNodeEngine, type CohortSession, type CohortSource, type OpenedEngine } from './cohort-session.ts';
 import { ExperimentRunner } from './experiment-runner.ts';
 import { Interrupted, interruptSignal } from './interrupt.ts';
@@ -132,17 +132,18 @@ async function openCohort({ cohort, preset }: ExperimentConfig, folder: string, 
 async function runAll(out: string, record: ExperimentRecord, opened: OpenedEngine, session: CohortSession, signal: AbortSignal): Promise<void> {
   const { config } = record;
   const runs = planRuns(config);
+  const stepsOf = (those: readonly PlannedRun[]): number => those.reduce((sum, { arm }) => sum + armSteps(arm, config), 0);
   const runner = await ExperimentRunner.open({ out, record, opened, session });
   // At once: the statistics may be of another version than those that are there, or arms and seeds may have been changed.
-  if (runner.finishedCount > 0) await runner.writeResults();
-  const stepsDone = runner.finishedCount * config.train.steps;
-  const progress = createProgress({ title: 'experiment', total: runs.length * config.train.steps, start: stepsDone, intervalMs: 15000 });
+  const finishedSteps = (): number => stepsOf(runs.filter((run) => runner.isFinished(run)));
+  if (finishedSteps() > 0) await runner.writeResults();
+  const progress = createProgress({ title: 'experiment', total: stepsOf(runs), start: finishedSteps(), intervalMs: 15000 });
   signal.addEventListener('abort', () => progress.note('stopping after this step (Ctrl-C again ends at once)'));
   try {
     for (const [at, run] of runs.entries()) {
       if (runner.isFinished(run)) continue;
       const title = `run ${at + 1} of ${runs.length}, arm ${run.arm.id}, seed ${run.seed}`;
-      const before = runner.finishedCount * config.train.steps;
+      const before = finishedSteps();
       const finished = await runner.run(run, {
         stopRequested: () => signal.aborted,
         onStep: ({ globalStep, losses, volumesPerSecond, gpuBytes }) => progress.update(before + globalStep, { stage: title, loss: losses.loss!, volumesPerSecond, gpuBytes }),

@@ -26,7 +26,7 @@ export { CHECKPOINT_FILE, DivergedError, globalStepOf, METRICS_FILE, parseMetric
 export { uploadVolumes, type VolumeValues } from './upload-volumes.ts';
 export { profileSummary, StepProfiler, type StepProfile } from './step-profile.ts';
 export { VolumeStore, type CompressVolume, type InputQuality } from './volumes.ts';
-export { armConfig, ARM_NAMES, BASELINE, type Arm } from './experiment/arms.ts';
+export { armConfig, ARM_NAMES, armSteps, teacherArm, type Arm } from './experiment/arms.ts';
 export { collectResults, encodeResults, finishedRun, planRuns, type FinishedRun, type MeasuredInput, type PlannedRun, type RunRecord } from './experiment/collect.ts';
 export { configDifferences, isPhantom, parseExperiment, type ExperimentConfig } from './experiment/experiment-config.ts';
 export type { ArmResult, ExperimentResults } from './experiment/results.ts';

@@ -32,6 +32,7 @@ const student = (group: ArmGroup, title: string, changes: Partial<Kind> = {}): K
 
 const kinds = {
   baseline: student('core', ', dense heads (baseline)', { input: 'raw', fast: null, head: 'dense' }),
+  teacher: student('core', ', dense heads, trained longer (the teacher)', { input: 'raw', fast: null, head: 'dense' }),
   jpeg: student('core', ', dense heads', { fast: null, head: 'dense' }),
   'jpeg-fast': student('core', ' + FAST, dense heads', { head: 'dense' }),
   'jpeg-sfp': student('core', ' + SFP', { fast: null }),
@@ -50,6 +51,14 @@ const kinds = {
 export type ArmName = keyof typeof kinds;
 export const ARM_NAMES = Object.keys(kinds) as ArmName[];
 export const BASELINE: ArmName = 'baseline';
+/** The baseline, trained for `train.teacherSteps`. */
+export const TEACHER: ArmName = 'teacher';
+
+/** The arm whose finished run teaches those with FAST of its seed. */
+export const teacherArm = ({ arms }: ExperimentConfig): ArmName => (arms.includes(TEACHER) ? TEACHER : BASELINE);
+
+/** Optimiser steps of a run of the arm, all stages together. */
+export const armSteps = ({ id }: Arm, { train }: ExperimentConfig): number => (id === TEACHER ? train.teacherSteps! : train.steps);
 
 /**
  * The arm of an id: a name, or of an arm that reads JPEG name@quality.
@@ -74,13 +83,15 @@ function inputName(input: StudentInput, quality: number): string {
 }
 
 /**
- * The settings of a run [O]. Every arm is a student that starts from the same weights, those of its seed, and takes the same number of
- * steps. Without FAST all are contrastive; with it the first `fastSteps` are FAST alone, the rest contrastive with FAST beside it: the
- * arm pays for its distillation with contrastive steps. Its teacher is the finished baseline of its seed. Training and evaluation use
- * one quality, the arm's.
+ * The settings of a run [O]. Every arm is a student that starts from the same weights, those of its seed, and all but the teacher take
+ * the same number of steps. Without FAST all are contrastive; with it the first `fastSteps` are FAST alone, the rest contrastive with
+ * FAST beside it: the arm pays for its distillation with contrastive steps. Its teacher is the finished run of its seed of arm `teacher`,
+ * or of `baseline` where that is not among the arms. Training and evaluation use one quality, the arm's.
  */
-export function armConfig(arm: Arm, seed: number, { preset, train: settings }: ExperimentConfig): TrainConfig {
-  const { steps, fastSteps, batch, virtualBatch, learningRate, fastLearningRate, fastWeight, checkpointEvery, ...text } = settings;
+export function armConfig(arm: Arm, seed: number, experiment: ExperimentConfig): TrainConfig {
+  const { preset, train: settings } = experiment;
+  const { steps: _, teacherSteps: __, fastSteps, batch, virtualBatch, learningRate, fastLearningRate, fastWeight, checkpointEvery, ...text } = settings;
+  const steps = armSteps(arm, experiment);
   const config = makeConfig(preset, seed);
   const fast = arm.fast && fastSteps > 0 ? { fast: { steps: fastSteps, learningRate: fastLearningRate } } : {};
   return {

@@ -2,7 +2,7 @@
 import { LABELS, type Cohort } from '../../data/index.ts';
 import { encoderMacs, headMacs, presets } from '../../model/index.ts';
 import type { ScoredSplit } from '../metrics.ts';
-import { armOf, BASELINE, type Arm } from './arms.ts';
+import { armOf, BASELINE, TEACHER, type Arm } from './arms.ts';
 import { labelEstimates, meanEstimate, measureRun, relativeLoss, spreadOf, type MeasuredRun } from './arm-statistics.ts';
 import { testClaims } from './claims.ts';
 import { isPhantom, type ExperimentConfig } from './experiment-config.ts';
@@ -38,14 +38,15 @@ export interface PlannedRun {
 }
 
 /**
- * The runs in their order: the core arms of all seeds first, then the other groups as the config has them, each seed by seed with the baseline,
- * which the others of its seed learn from, before them. So whatever is done when somebody looks can be compared.
+ * The runs in their order: the core arms of all seeds first, then the other groups as the config has them, each seed by seed with the baseline
+ * and the teacher, which the others of its seed learn from, before them. So whatever is done when somebody looks can be compared.
  */
 export function planRuns({ arms: ids, seeds, quality }: ExperimentConfig): PlannedRun[] {
   const arms = ids.map((id) => armOf(id, quality));
+  const rank = ({ id }: Arm): number => (id === BASELINE ? 0 : id === TEACHER ? 1 : 2);
   const groups = [...new Set(arms.map(({ group }) => group))].sort((a, b) => Number(b === 'core') - Number(a === 'core'));
   return groups.flatMap((group) => {
-    const own = arms.filter((arm) => arm.group === group).sort((a, b) => Number(b.id === BASELINE) - Number(a.id === BASELINE));
+    const own = arms.filter((arm) => arm.group === group).sort((a, b) => rank(a) - rank(b));
     return seeds.flatMap((seed) => own.map((arm) => ({ arm, seed })));
   });
 }

@@ -1,7 +1,7 @@
 /** The file that an experiment is: which arms, on what, for how long. docs/EXPERIMENT.md explains each key. */
 import { presets, type PresetName } from '../../model/index.ts';
 import { makeConfig } from '../config.ts';
-import { armOf, BASELINE } from './arms.ts';
+import { armOf, BASELINE, TEACHER } from './arms.ts';
 
 /** A drawn cohort: MODEL knows no public one that could come along. Keys as `ct-lite phantom` and its PhantomOptions. */
 export interface PhantomCohortConfig {
@@ -31,6 +31,8 @@ export interface CohortConfig {
 export interface ExperimentTraining {
   /** Optimiser steps of every arm, all stages together. */
   steps: number;
+  /** Of arm `teacher`, which FAST then learns from in place of the baseline; with that arm, and only then. */
+  teacherSteps?: number;
   /** Of these, in arms with FAST, the first that are FAST alone. */
   fastSteps: number;
   batch: number;
@@ -121,11 +123,11 @@ function readTraining(preset: PresetName): Reader<ExperimentTraining> {
     readFields<ExperimentTraining>(
       value, key,
       {
-        steps: whole(1), fastSteps: whole(0), batch: whole(1), virtualBatch: whole(1), learningRate: positive, fastLearningRate: positive, fastWeight: notNegative,
+        steps: whole(1), teacherSteps: whole(1), fastSteps: whole(0), batch: whole(1), virtualBatch: whole(1), learningRate: positive, fastLearningRate: positive, fastWeight: notNegative,
         sentencesPerScan: whole(0), labelPrompts: flag, checkpointEvery: whole(1),
       },
       { batch, learningRate, fastLearningRate: learningRate, fastWeight, sentencesPerScan: texts.sentencesPerScan, labelPrompts: texts.labelPrompts ?? false, checkpointEvery },
-      ['virtualBatch'],
+      ['virtualBatch', 'teacherSteps'],
     );
 }
 
@@ -157,9 +159,10 @@ export function parseExperiment(json: string, name: string): ExperimentConfig {
       { preset: 'tiny', seeds: [0, 1, 2], quality: 75, resamples: 1000 },
     );
     for (const id of config.arms) armOf(id, config.quality);
-    if (!config.arms.includes(BASELINE)) throw new Error(`"arms" must have "${BASELINE}": the others are compared with it, and FAST learns from it`);
-    const { steps, fastSteps } = config.train;
+    if (!config.arms.includes(BASELINE)) throw new Error(`"arms" must have "${BASELINE}": the others are compared with it`);
+    const { steps, fastSteps, teacherSteps } = config.train;
     if (fastSteps >= steps) throw new Error(`"train.fastSteps" must be below "train.steps", got ${fastSteps} of ${steps}`);
+    if (config.arms.includes(TEACHER) !== (teacherSteps !== undefined)) throw new Error(`arm "${TEACHER}" and "train.teacherSteps" belong together: give both or neither`);
     return config;
   } catch (error) {
     throw new Error(`${name}: ${(error as Error).message}`, { cause: error });

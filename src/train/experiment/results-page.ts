@@ -56,8 +56,8 @@ export function resultsPage(experiments: readonly ExperimentResults[], plots: st
 function howToRead(): string {
   return [
     'How to read them. Every arm is a student that starts from the same random weights, those of its seed, and takes the same number of optimiser steps on the same batches',
-    '[O]. Without FAST all steps are contrastive; with FAST the first ones are FAST alone, so that an arm pays for its distillation with contrastive steps. FAST\'s teacher is the',
-    'finished baseline of the same seed, whose own training is not counted. An arm is trained and measured at one JPEG quality. *AUROC*: mean over the labels and the seeds on the test',
+    '[O]; the arm `teacher` takes more. Without FAST all steps are contrastive; with FAST the first ones are FAST alone, so that an arm pays for its distillation with contrastive steps. FAST\'s',
+    'teacher is the finished run of the same seed of arm `teacher`, or of the baseline where there is none; its own training is not counted. An arm is trained and measured at one JPEG quality. *AUROC*: mean over the labels and the seeds on the test',
     'split, with a 95 % interval by bootstrap over patients; *seeds*: the lowest and highest seed. *Loss*: (baseline − arm) / baseline, paired by scan and seed, with a 95 % interval',
     'over patients and seeds; few seeds make it somewhat too narrow. Above zero is worse than the baseline. *Heads*: parameters of both projection heads. *MACs*: of the encoder and the heads for one volume, by formula.',
     '*Bytes*: of a volume as the arm reads it. *Error*: its root mean squared difference from the uncompressed volume. *Step*: median seconds of an optimiser step on the machine named, which did other work besides; *GPU*: most memory in buffers while training.',
@@ -93,7 +93,7 @@ function facts({ command, adapter, config, runs, cohort, startedAt, updatedAt, s
     `Adapter: ${adapter.line.replace(/^adapter: /, '')}${adapter.kind === 'software' ? '; a software GPU: seconds say nothing about a real one' : ''}.`,
     `Model: preset \`${preset}\`, input ${shape.join('×')} voxels of ${spacingMm.map((mm) => Number(mm.toFixed(2))).join('×')} mm, ${count(rawBytesPerVolume)} bytes in 16 bits.`,
     `Cohort: ${source}; ${cohort.scans.train} training, ${cohort.scans.validation} validation and ${cohort.scans.test} test scans of ${cohort.patients.train}, ${cohort.patients.validation} and ${cohort.patients.test} patients.`,
-    `Training: ${train.steps} steps of ${train.virtualBatch ?? train.batch} volumes, with FAST the first ${train.fastSteps} of them FAST alone; learning rate ${train.learningRate}, in FAST ${train.fastLearningRate}; FAST's weight beside SigLIP ${train.fastWeight}; seeds ${seeds.join(', ')}; JPEG quality ${quality} where none is named.`,
+    `Training: ${train.steps} steps of ${train.virtualBatch ?? train.batch} volumes, with FAST the first ${train.fastSteps} of them FAST alone; learning rate ${train.learningRate}, in FAST ${train.fastLearningRate}; FAST's weight beside SigLIP ${train.fastWeight}; seeds ${seeds.join(', ')}; JPEG quality ${quality} where none is named.${train.teacherSteps === undefined ? '' : ` FAST's teacher is the uncompressed baseline trained for ${train.teacherSteps} steps (\`teacher\`).`}`,
   ];
   if (runs.done < runs.planned) lines.push(`**Not complete: ${runs.done} of ${runs.planned} runs are done; arms have fewer seeds where \`seeds\` says so.**`);
   return lines.map((line) => `- ${line}`).join('\n');

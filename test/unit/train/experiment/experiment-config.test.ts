@@ -1,6 +1,6 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { armConfig, armOf, ARM_NAMES } from '../../../../src/train/experiment/arms.ts';
+import { armConfig, armOf, ARM_NAMES, teacherArm } from '../../../../src/train/experiment/arms.ts';
 import { planRuns } from '../../../../src/train/experiment/collect.ts';
 import { configDifferences, parseExperiment } from '../../../../src/train/experiment/experiment-config.ts';
 
@@ -15,10 +15,11 @@ describe('parseExperiment', () => {
 
   it.each([
     [{ seeds: [] }, '"seeds" must be a list of at least one'], [{ seeds: [1, 1] }, '"seeds" names one twice'], [{ quality: 101 }, '"quality" must be a whole number from 1 to 100, got 101'],
-    [{ steps: 5 }, 'there is no key "steps"'], [{ name: '../x' }, 'becomes a file\'s name'], [{ arms: ['jpeg'] }, '"arms" must have "baseline"'], [{ arms: ['baseline', 'fast'] }, 'there is no arm "fast"; take one of baseline, jpeg'],
+    [{ steps: 5 }, 'there is no key "steps"'], [{ name: '../x' }, 'becomes a file\'s name'], [{ arms: ['jpeg'] }, '"arms" must have "baseline"'], [{ arms: ['baseline', 'fast'] }, 'there is no arm "fast"; take one of baseline, teacher, jpeg'],
     [{ train: { steps: 20, fastSteps: 20 } }, '"train.fastSteps" must be below "train.steps", got 20 of 20'], [{ train: { fastSteps: 1 } }, '"train.steps" is missing'], [{ train: { ...given.train, lr: 1 } }, 'there is no key "train.lr"'],
     [{ train: { ...given.train, learningRate: 0 } }, '"train.learningRate" must be a number above 0, got 0'], [{ cohort: { seed: 1 } }, '"cohort.patients" is missing'], [{ cohort: { data: 'x', seed: 1 } }, 'there is no key "cohort.seed"'],
     [{ cohort: { ...given.cohort, severity: 2 } }, '"cohort.severity" must be a number from 0 to 1'], [{ arms: ['baseline', 'jpeg@75'] }, '75 is the experiment\'s quality; write "jpeg"'], [{ arms: ['baseline', 'grey@10'] }, 'grey reads no JPEG'],
+    [{ arms: ['baseline', 'teacher'] }, 'arm "teacher" and "train.teacherSteps" belong together'], [{ train: { ...given.train, teacherSteps: 200 } }, 'belong together'],
     [{ arms: ['baseline', 'jpeg@0'] }, 'must be a whole number from 1 to 100'], [{ preset: 'huge' }, '"preset" must be one of tiny, small, base'],
   ])('refuses %j', (changes, message) => {
     expect(() => parse(changes)).toThrow(/^x\.json: /);
@@ -65,14 +66,21 @@ describe('arms', () => {
   });
 
   it('all start from their own weights, with as many steps', () => {
+    const taught = { ...config, train: { ...config.train, teacherSteps: 250 } };
     for (const name of ARM_NAMES) {
-      const { studentFromTeacher, stages, seed } = armConfig(armOf(name, 75), 3, config);
-      expect([name, studentFromTeacher, seed, Object.values(stages).reduce((sum, { steps }) => sum + steps, 0)]).toEqual([name, false, 3, 100]);
+      const { studentFromTeacher, stages, seed } = armConfig(armOf(name, 75), 3, taught);
+      expect([name, studentFromTeacher, seed, Object.values(stages).reduce((sum, { steps }) => sum + steps, 0)]).toEqual([name, false, 3, name === 'teacher' ? 250 : 100]);
     }
   });
 
   it('are planned core first, seed by seed, the baseline before those that learn from it', () => {
     const runs = planRuns({ ...config, seeds: [4, 5], arms: ['no-style', 'jpeg', 'baseline', 'jpeg@10'] });
     expect(runs.map(({ arm, seed }) => `${arm.id} ${seed}`)).toEqual(['baseline 4', 'jpeg 4', 'baseline 5', 'jpeg 5', 'no-style 4', 'no-style 5', 'jpeg@10 4', 'jpeg@10 5']);
+    expect(planRuns({ ...config, seeds: [4], arms: ['jpeg', 'teacher', 'baseline'] }).map(({ arm }) => arm.id)).toEqual(['baseline', 'teacher', 'jpeg']);
+  });
+
+  it('with FAST learn from the teacher where there is one, else from the baseline', () => {
+    expect(teacherArm(config)).toBe('baseline');
+    expect(teacherArm({ ...config, arms: ['baseline', 'teacher', 'ct-lite'] })).toBe('teacher');
   });
 });
