@@ -32,6 +32,10 @@ export interface BenchCase {
   name: string;
   forward: Work;
   backward?: Work;
+  /** Runs only where the adapter has shader-f16. */
+  needsF16?: boolean;
+  /** Largest relative errors that are right, where the project's bounds for f32 are not meant. */
+  tolerances?: { forward: number; backward: number };
   prepare(engine: Engine): Promise<PreparedCase>;
 }
 

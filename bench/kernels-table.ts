@@ -18,8 +18,8 @@ export function isKernelResults(json: object): json is KernelResults {
 
 function cellsOf(timing: Timing | undefined): string[] {
   if (!timing) return ['–', '–'];
-  const { milliseconds, spread, share, bound } = timing;
-  return [`${threeDigits(milliseconds)} ±${(100 * spread).toFixed(0)} %`, `${(100 * share).toFixed(0)} % ${bound === 'memory' ? 'copy' : 'product'}`];
+  const { milliseconds, spread, runs, share, bound } = timing;
+  return [`${threeDigits(milliseconds)} ${runs === 1 ? '(one run)' : `±${(100 * spread).toFixed(0)} %`}`, `${(100 * share).toFixed(0)} % ${bound === 'memory' ? 'copy' : 'product'}`];
 }
 
 function lineOf(outcome: Outcome): string[] {

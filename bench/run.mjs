@@ -10,7 +10,7 @@ const entries = {
   peers: { entryPoints: ['peers/main.ts', 'peers/peer-process.ts'], dist: 'peers/dist', main: 'main.mjs', options: rest },
   table: { entryPoints: ['table.ts'], dist: 'dist/table', main: 'table.mjs', options: rest },
 };
-const { entryPoints, dist, main, options } = entries[first] ?? { entryPoints: ['main.ts'], dist: 'dist', main: 'main.mjs', options: process.argv.slice(2) };
+const { entryPoints, dist, main, options } = entries[first] ?? { entryPoints: ['main.ts', 'case-process.ts'], dist: 'dist', main: 'main.mjs', options: process.argv.slice(2) };
 const outdir = join(folder, dist);
 
 await build({
