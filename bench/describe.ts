@@ -43,11 +43,13 @@ export function describeCeiling({ flops, bandwidth, plan }: Ceiling): string {
   return `ceiling: ${(flops / 1e9).toFixed(1)} GFLOP/s (matmul, plan ${plan}), ${(bandwidth / 1e9).toFixed(1)} GB/s (copy)`;
 }
 
-export const outcomeHeader = `${'family'.padEnd(20)}${'case'.padEnd(46)}${'pass'.padEnd(9)}${'ms'.padStart(10)}${'±'.padStart(6)}${'gpu ms'.padStart(10)}${'GFLOP/s'.padStart(9)}${'GB/s'.padStart(8)}${'share'.padStart(7)}  error`;
+const nameWidth = 60;
+
+export const outcomeHeader = `${'family'.padEnd(20)}${'case'.padEnd(nameWidth)}${'pass'.padEnd(9)}${'ms'.padStart(10)}${'±'.padStart(6)}${'gpu ms'.padStart(10)}${'GFLOP/s'.padStart(9)}${'GB/s'.padStart(8)}${'share'.padStart(7)}  error`;
 
 /** A line for each pass. */
 export function describeOutcome(outcome: Outcome | Missed): string[] {
-  const label = `${outcome.family.padEnd(20)}${outcome.name.padEnd(46)}`;
+  const label = `${outcome.family.padEnd(20)}${`${outcome.name} `.padEnd(nameWidth)}`;
   if ('skipped' in outcome) return [`${label}${/^(cut|left out):/.test(outcome.skipped) ? '' : 'skipped: '}${outcome.skipped}`];
   if ('failed' in outcome) return [`${label}FAILED: ${outcome.failed}`];
   return outcome.timings.map((timing) => label + columns(timing));
