@@ -5,12 +5,12 @@ import { CaseChild } from './case-child.ts';
 import type { CaseReply, CaseRequest } from './case-process.ts';
 import { cases } from './cases.ts';
 import { describeCeiling, describeOutcome, describeTotals, outcomeHeader, totalsOf } from './describe.ts';
+import { secondsToMeasure, type Outcome } from './harness.ts';
 import { mergeResults, resultsFile } from './results-file.ts';
 import { runCases, type Answer, type CaseRunner, type Limits, type Missed } from './run-cases.ts';
-import { secondsToMeasure, type Outcome } from './harness.ts';
 import { describeTuned, type TunedOutcome } from './tuned.ts';
 
-/** In seconds; the second ones with --all. On a software adapter the whole bench takes most of the first hour, on a GPU minutes. */
+/** In seconds; the second ones with --all. */
 const usualLimits: Limits = { seconds: 3600, caseSeconds: 120 };
 const limitsOfAll: Limits = { seconds: 6 * 3600, caseSeconds: 1800 };
 
@@ -77,6 +77,7 @@ function runnerOf(child: CaseChild, list: readonly number[]): CaseRunner<Result>
 
 const usual = options.all ? limitsOfAll : usualLimits;
 const limits: Limits = { seconds: secondsOf('seconds', usual.seconds), caseSeconds: secondsOf('case-seconds', usual.caseSeconds) };
+
 /** After each case, since a long run may be cut short. A case that was not run replaces none that was measured. */
 async function writeResult(result: Result | Missed): Promise<void> {
   const entry = { ...result, date: new Date().toISOString() };
