@@ -1,6 +1,6 @@
 import { ops } from '../src/autograd/index.ts';
 import { product } from '../test/support/arrays.ts';
-import { opCase, type BenchCase, type OpResults } from './bench-case.ts';
+import { inF16, opCase, type BenchCase, type OpBench, type OpResults } from './bench-case.ts';
 import { sampledError } from './checks.ts';
 
 type Triple = [number, number, number];
@@ -104,14 +104,14 @@ function check(c: Extents, { values: { x, weight, bias }, dY, y, gradients }: Op
   return { forward, backward: Math.max(gradients.x ? dX : 0, dWeight) };
 }
 
-export const benches: BenchCase[] = convolutions.map((convolution) => {
+function benchOf(convolution: Convolution): OpBench {
   const c = extentsOf(convolution);
   const outputs = c.x[0] * c.out * product(c.extent);
   const flop = 2 * outputs * c.perGroup * product(c.kernel);
   const bytes = 4 * (product(c.x) + outputs);
   // The volume itself takes no gradient in training; the inputs of all other convolutions do.
   const isFirst = c.x[1] === 1;
-  return opCase({
+  return {
     family: 'conv3d',
     name: `${c.name} ${c.x.join('×')} k${c.kernel.join('·')} → ${c.out}`,
     inputs: { x: { shape: c.x, constant: isFirst }, weight: { shape: [c.out, c.perGroup, ...c.kernel] }, bias: { shape: [c.out] } },
@@ -120,5 +120,9 @@ export const benches: BenchCase[] = convolutions.map((convolution) => {
     forward: { flop, bytes },
     backward: { flop: (isFirst ? 1 : 2) * flop, bytes: (isFirst ? 1 : 2) * bytes },
     check: (results) => check(c, results),
-  });
-});
+  };
+}
+
+const half = convolutions.filter(({ name }) => ['tiny stem 2', 'comparison 3³', 'small stem 2'].includes(name)).map((convolution) => inF16(benchOf(convolution), ['weight', 'bias']));
+
+export const benches: BenchCase[] = [...convolutions.map(benchOf), ...half].map(opCase);

@@ -7,14 +7,9 @@ import { inverseOrder, permuteReference } from '../src/autograd/ops/permute.ts';
 import { sumBackwardReference, sumReference } from '../src/autograd/ops/reduce.ts';
 import { softmaxBackwardReference, softmaxReference } from '../src/autograd/ops/softmax.ts';
 import { product } from '../test/support/arrays.ts';
-import { opCase, type BenchCase, type OpBench } from './bench-case.ts';
+import { opCase, type BenchCase } from './bench-case.ts';
 import { wholeCheck } from './checks.ts';
-
-/** Traffic of a map: elements read and written, forward and backward. */
-const traffic = (forward: number, backward: number): Pick<OpBench, 'forward' | 'backward'> => ({
-  forward: { flop: 0, bytes: 4 * forward },
-  backward: { flop: 0, bytes: 4 * backward },
-});
+import { traffic } from './traffic.ts';
 
 function gelu(name: string, shape: number[]): BenchCase {
   const size = product(shape);
@@ -109,11 +104,14 @@ export const benches: BenchCase[] = [
   geglu('teacher feed-forward', 1728, 1365),
   softmax('small pooling', 8, 1728),
   softmax('scores', 4608, 576),
+  softmax('base pooling', 6, 13824),
   residual('small tokens', [1728, 256]),
   residual('base tokens', [13824, 384]),
   permute('small stem 1 to channels last', [1, 32, 60, 60, 60], [0, 2, 3, 4, 1]),
   permute('small qkv to heads', [12, 144, 3, 8, 32], [2, 0, 3, 1, 4]),
+  permute('base qkv to heads', [24, 576, 3, 6, 64], [2, 0, 3, 1, 4]),
   sum('small bias gradient', [1728, 1024], 0),
   sum('small rows', [1728, 256], 1),
   normalize('embeddings', 64, 512),
+  normalize('teacher heads', 110592, 32),
 ];

@@ -6,7 +6,7 @@ import { measureCeiling, type Ceiling } from './ceiling.ts';
 import { median, spread } from './statistics.ts';
 
 /** The project's bounds for its ops: forward, backward. */
-const tolerances = { forward: 1e-5, backward: 1e-4 };
+const usualTolerances = { forward: 1e-5, backward: 1e-4 };
 
 export interface Timing {
   pass: 'forward' | 'backward';
@@ -23,29 +23,50 @@ export interface Timing {
   /** Share of the nearer ceiling, and which. */
   share: number;
   bound: 'arithmetic' | 'memory';
+  /** Why there are fewer runs than usual. */
+  cut?: string;
 }
 
 export type Outcome =
   /** `ceiling` measured beside the case: on a machine that others use, only neighbours in time can be compared. */
   | { family: string; name: string; ceiling: Ceiling; timings: Timing[] }
-  | { family: string; name: string; skipped: string }
+  | { family: string; name: string; skipped: string; because?: 'slow' | 'unsupported' | 'cut' | 'left out' }
   | { family: string; name: string; failed: string };
 
 export interface HarnessOptions {
   quick: boolean;
   /** Runs what would take minutes. */
   all: boolean;
+  /** What a case should take at most: fewer runs are taken where one takes long. Default: no limit. */
+  seconds?: number;
 }
 
 /** A case whose passes together take longer than this on a software adapter is skipped. */
-export const mostSeconds = 5;
+const mostSeconds = 5;
+/** Runs that tinybench takes at least, and runs whose kernels' own times are summed. */
+const leastRuns = { quick: 2, usual: 5 };
+const profiledRuns = { quick: 1, usual: 3 };
+/** Seconds that the smallest case takes with its preparation. */
+const caseOverhead = 3;
+/** Of a case's time, for its passes; preparing and checking come out of it first. */
+const shareOfTime = 0.8;
 /** Of the ceiling, guessed before anything is measured. */
 const assumedShare = 0.3;
 
-export async function runCase(engine: Engine, bench: BenchCase, atStart: Ceiling, { quick, all }: HarnessOptions): Promise<Outcome> {
-  const { family, name, forward, backward } = bench;
-  const seconds = secondsExpected(bench, atStart);
-  if (engine.device.isSoftware && !all && seconds > mostSeconds) return { family, name, skipped: `about ${seconds.toFixed(0)} s a run on this software adapter; --all runs it` };
+/** The outcome of a case that the adapter cannot run, or that would take a software adapter too long; null of all others. */
+export function whyNotRun(engine: Engine, bench: BenchCase, ceiling: Ceiling, { all }: HarnessOptions): Outcome | null {
+  const { family, name, needsF16 } = bench;
+  if (needsF16 && !engine.device.canF16) return { family, name, because: 'unsupported', skipped: 'needs the feature "shader-f16", which this adapter does not offer' };
+  const seconds = secondsExpected(bench, ceiling);
+  if (!engine.device.isSoftware || all || seconds <= mostSeconds) return null;
+  return { family, name, because: 'slow', skipped: `about ${seconds.toFixed(0)} s a run on this software adapter; --all runs it` };
+}
+
+export async function runCase(engine: Engine, bench: BenchCase, atStart: Ceiling, options: HarnessOptions): Promise<Outcome> {
+  const { family, name, forward, backward, tolerances = usualTolerances } = bench;
+  const notRun = whyNotRun(engine, bench, atStart, options);
+  if (notRun) return notRun;
+  const end = performance.now() + 1000 * shareOfTime * (options.seconds ?? Infinity);
   let prepared: PreparedCase | null = null;
   try {
     prepared = await bench.prepare(engine);
@@ -55,8 +76,10 @@ export async function runCase(engine: Engine, bench: BenchCase, atStart: Ceiling
       if (error !== undefined && !(error <= tolerances[pass])) return { family, name, failed: `${pass} is wrong: relative error ${error.toExponential(1)}, at most ${tolerances[pass]} is right` };
     }
     const ceiling = await measureCeiling(engine, atStart.plan);
-    const timings = [await time(engine, prepared, 'forward', forward, errors.forward, ceiling, quick)];
-    if (backward && prepared.recordHistory) timings.push(await time(engine, prepared, 'backward', backward, errors.backward!, ceiling, quick));
+    const both = backward && prepared.recordHistory;
+    const half = (end + performance.now()) / 2;
+    const timings = [await time(engine, prepared, { pass: 'forward', work: forward, error: errors.forward, ceiling, isQuick: options.quick, end: both ? half : end })];
+    if (both) timings.push(await time(engine, prepared, { pass: 'backward', work: backward, error: errors.backward!, ceiling, isQuick: options.quick, end }));
     return { family, name, ceiling, timings };
   } catch (error) {
     return { family, name, failed: error instanceof Error ? error.message : String(error) };
@@ -73,11 +96,29 @@ export function secondsExpected({ forward, backward }: BenchCase, ceiling: Ceili
   return [forward, backward].reduce((sum, work) => sum + (work ? secondsAtBest(work, ceiling) / assumedShare : 0), 0);
 }
 
+/** Of all that is done with a case, for an ETA: its checks and its runs, and next to nothing for one that is too slow. In whole seconds. */
+export function secondsToMeasure(bench: BenchCase, ceiling: Ceiling, { quick, all, seconds = Infinity }: HarnessOptions, isSoftware: boolean): number {
+  const expected = secondsExpected(bench, ceiling);
+  if (isSoftware && !all && expected > mostSeconds) return 0;
+  const kind = quick ? 'quick' : 'usual';
+  return Math.round(Math.min(seconds, caseOverhead + expected * (2 + leastRuns[kind] + profiledRuns[kind])));
+}
+
 function secondsAtBest({ flop, bytes }: Work, { flops, bandwidth }: Ceiling): number {
   return Math.max(flop / flops, bytes / bandwidth);
 }
 
-async function time(engine: Engine, prepared: PreparedCase, pass: Timing['pass'], work: Work, error: number, ceiling: Ceiling, quick: boolean): Promise<Timing> {
+interface Timed {
+  pass: Timing['pass'];
+  work: Work;
+  error: number;
+  ceiling: Ceiling;
+  isQuick: boolean;
+  /** When it should be done, on `performance.now`. */
+  end: number;
+}
+
+async function time(engine: Engine, prepared: PreparedCase, { pass, work, error, ceiling, isQuick, end }: Timed): Promise<Timing> {
   let record: () => void | Promise<void> = prepared.forward;
   const before = async (): Promise<void> => {
     if (pass === 'backward') record = prepared.recordHistory!();
@@ -88,13 +129,16 @@ async function time(engine: Engine, prepared: PreparedCase, pass: Timing['pass']
     await prepared.settle?.();
     await engine.sync();
   };
-  const bench = new Bench({ time: quick ? 50 : 600, iterations: quick ? 2 : 5, warmup: true, warmupTime: 0, warmupIterations: 1, retainSamples: true, throws: true });
+  const kind = isQuick ? 'quick' : 'usual';
+  const first = await millisecondsOf(() => engine.scope(() => before().then(run))); // warm-up
+  const { iterations, profiled } = runsWithin(end - performance.now(), first, { iterations: leastRuns[kind], profiled: profiledRuns[kind] });
+  const bench = new Bench({ time: Math.min(isQuick ? 50 : 600, Math.max(0, end - performance.now())), iterations, warmup: false, retainSamples: true, throws: true });
   // Scopes are the harness's own: tinybench runs the preparation outside the timed stretch.
   bench.add(pass, run, { beforeEach: before });
   await engine.scope(() => bench.run().then(() => {}));
   const { latency } = bench.tasks[0]!.result as unknown as { latency: { samples: number[] } };
   const milliseconds = median(latency.samples);
-  const gpuMilliseconds = await kernelTime(engine, before, run, quick ? 1 : 3);
+  const gpuMilliseconds = profiled ? await kernelTime(engine, before, run, profiled) : null;
   const { isSoftware } = engine.device;
   const seconds = (isSoftware || gpuMilliseconds === null ? milliseconds : gpuMilliseconds) / 1000;
   const bound = work.flop / ceiling.flops > work.bytes / ceiling.bandwidth ? 'arithmetic' : 'memory';
@@ -109,7 +153,21 @@ async function time(engine: Engine, prepared: PreparedCase, pass: Timing['pass']
     gigabytes: work.bytes / seconds / 1e9,
     share: secondsAtBest(work, ceiling) / seconds,
     bound,
+    ...(iterations < leastRuns[kind] ? { cut: `${iterations} of ${leastRuns[kind]} runs, since one took ${(first / 1000).toFixed(1)} s` } : {}),
   };
+}
+
+async function millisecondsOf(work: () => Promise<void>): Promise<number> {
+  const start = performance.now();
+  await work();
+  return performance.now() - start;
+}
+
+/** How many timed and profiled runs fit in what is left, in ms, where one takes `each`; one timed run always. */
+export function runsWithin(left: number, each: number, usual: { iterations: number; profiled: number }): { iterations: number; profiled: number } {
+  const fit = Math.floor(left / each);
+  const iterations = Math.max(1, Math.min(usual.iterations, fit));
+  return { iterations, profiled: Math.max(0, Math.min(usual.profiled, fit - iterations)) };
 }
 
 /** Median over some runs of the sum of all kernels' times. */

@@ -1,9 +1,11 @@
 import { ops } from '../src/autograd/index.ts';
-import { opCase, type BenchCase } from './bench-case.ts';
+import { inF16, opCase, type BenchCase, type OpBench } from './bench-case.ts';
 import { sampledError, sampledProductError } from './checks.ts';
 
 /** The projections of a transformer block: rows of tokens, In → Out with a bias. */
-const shapes: [name: string, rows: number, inFeatures: number, outFeatures: number][] = [
+type Shape = [name: string, rows: number, inFeatures: number, outFeatures: number];
+
+const shapes: Shape[] = [
   ['tiny qkv', 2048, 64, 192],
   ['tiny mlp', 2048, 64, 128],
   ['small qkv', 1728, 256, 768],
@@ -14,10 +16,10 @@ const shapes: [name: string, rows: number, inFeatures: number, outFeatures: numb
   ['base mlp down', 13824, 1536, 384],
 ];
 
-export const benches: BenchCase[] = shapes.map(([name, rows, inFeatures, outFeatures]) => {
+function benchOf([name, rows, inFeatures, outFeatures]: Shape): OpBench {
   const product = 2 * rows * inFeatures * outFeatures;
   const bytes = 4 * (rows * inFeatures + inFeatures * outFeatures + rows * outFeatures);
-  return opCase({
+  return {
     family: 'linear',
     name: `${name} ${rows}×${inFeatures}→${outFeatures}`,
     inputs: { x: { shape: [rows, inFeatures] }, weight: { shape: [outFeatures, inFeatures] }, bias: { shape: [outFeatures] } },
@@ -37,5 +39,9 @@ export const benches: BenchCase[] = shapes.map(([name, rows, inFeatures, outFeat
         sampledProductError(gradients.bias!, { n: outFeatures, k: rows }, () => 1, (at, column) => dY[at * outFeatures + column]!),
       ),
     }),
-  });
-});
+  };
+}
+
+const half = shapes.filter(([name]) => name === 'small qkv' || name === 'base mlp up').map((shape) => inF16(benchOf(shape), ['weight', 'bias']));
+
+export const benches: BenchCase[] = [...shapes.map(benchOf), ...half].map(opCase);

@@ -1,20 +1,27 @@
 /** `npm run bench`: every kernel family, forward and backward, at the shapes that CT-Lite uses. See docs/PERFORMANCE.md. */
 import { parseArgs } from 'node:util';
-import { Engine } from '../src/autograd/index.ts';
-import { Device } from '../src/engine/index.ts';
-import { describeAdapter, requestNodeAdapter } from '../src/platform/node-adapter.ts';
+import { createProgress } from '../src/platform/progress.ts';
+import { CaseChild } from './case-child.ts';
+import type { CaseReply, CaseRequest } from './case-process.ts';
 import { cases } from './cases.ts';
-import { measureCeiling, type Ceiling } from './ceiling.ts';
-import { mostSeconds, runCase, secondsExpected, type Outcome, type Timing } from './harness.ts';
+import { describeCeiling, describeOutcome, describeTotals, outcomeHeader, totalsOf } from './describe.ts';
+import { secondsToMeasure, type Outcome } from './harness.ts';
 import { mergeResults, resultsFile } from './results-file.ts';
-import { describeTuned, tuneCase } from './tuned.ts';
+import { runCases, type Answer, type CaseRunner, type Limits, type Missed } from './run-cases.ts';
+import { describeTuned, type TunedOutcome } from './tuned.ts';
 
-const usage = `npm run bench -- [--adapter NAME] [--filter TEXT] [--quick] [--tune] [--all] [--json]
-  --filter  only families and names that contain TEXT
-  --quick   two runs a case
-  --tune    what the tuner chooses for each case, against the fixed plans in turn; --json writes <adapter>.tuned.json
-  --all     also what takes minutes on a software adapter
-  --json    writes bench/results/<adapter>.json ; cases that did not run stay as they were`;
+/** In seconds; the second ones with --all. */
+const usualLimits: Limits = { seconds: 3600, caseSeconds: 120 };
+const limitsOfAll: Limits = { seconds: 6 * 3600, caseSeconds: 1800 };
+
+const usage = `npm run bench -- [--adapter NAME] [--filter TEXT] [--quick] [--tune] [--all] [--seconds N] [--case-seconds N] [--json]
+  --filter        only families and names that contain TEXT
+  --quick         two runs a case
+  --tune          what the tuner chooses for each case, against the fixed plans in turn; --json writes <adapter>.tuned.json
+  --all           also what takes minutes on a software adapter
+  --seconds       the run ends after so many; cases that were not begun are named (default ${usualLimits.seconds}, with --all ${limitsOfAll.seconds})
+  --case-seconds  a case that is not done after so many is cut, and named (default ${usualLimits.caseSeconds}, with --all ${limitsOfAll.caseSeconds})
+  --json          writes bench/results/<adapter>.json after each case; cases that were not measured stay as they were`;
 
 const { values: options } = parseArgs({
   options: {
@@ -23,74 +30,101 @@ const { values: options } = parseArgs({
     quick: { type: 'boolean', default: false },
     tune: { type: 'boolean', default: false },
     all: { type: 'boolean', default: false },
+    seconds: { type: 'string' },
+    'case-seconds': { type: 'string' },
     json: { type: 'boolean', default: false },
     help: { type: 'boolean', default: false },
   },
 });
-const print = (line: string): void => void process.stdout.write(`${line}\n`);
+
+type Result = Outcome | TunedOutcome;
+type Ready = Extract<CaseReply, { kind: 'ready' }>;
+
+function fail(message: string): never {
+  process.stderr.write(`bench: ${message}\n`);
+  process.exit(1);
+}
+
+function secondsOf(flag: 'seconds' | 'case-seconds', usual: number): number {
+  const given = options[flag];
+  if (given === undefined) return usual;
+  const seconds = Number(given);
+  return seconds > 0 ? seconds : fail(`--${flag}: must be a positive number of seconds, got "${given}"`);
+}
+
+/** Opens a process on the adapter; `known` is what an earlier one found. */
+async function openChild(seconds: number, known?: Ready): Promise<{ child: CaseChild; ready: Ready }> {
+  const child = new CaseChild();
+  const reply = await child.ask({ kind: 'open', adapter: options.adapter, ceiling: known?.ceiling }, seconds);
+  if (reply !== 'late' && reply.kind === 'ready') return { child, ready: reply };
+  child.stop();
+  throw new Error(reply === 'late' ? `the adapter was not ready after ${Math.round(seconds)} s; --case-seconds gives more` : reply.kind === 'failed' ? reply.message : 'the adapter answered out of turn');
+}
+
+/** Cases of the list, in a process. */
+function runnerOf(child: CaseChild, list: readonly number[]): CaseRunner<Result> {
+  return {
+    async run(at, seconds): Promise<Answer<Result>> {
+      const request: CaseRequest = { kind: options.tune ? 'tune' : 'run', at: list[at]!, options: { quick: options.quick, all: options.all, seconds } };
+      const reply = await child.ask(request, seconds);
+      if (reply === 'late') return { isLate: true };
+      if (reply.kind === 'outcome' || reply.kind === 'tuned') return { result: reply.outcome };
+      return { died: reply.kind === 'failed' ? reply.message : 'answered out of turn' };
+    },
+    stop: () => child.stop(),
+  };
+}
+
+const usual = options.all ? limitsOfAll : usualLimits;
+const limits: Limits = { seconds: secondsOf('seconds', usual.seconds), caseSeconds: secondsOf('case-seconds', usual.caseSeconds) };
+
+/** After each case, since a long run may be cut short. A case that was not run replaces none that was measured. */
+async function writeResult(result: Result | Missed): Promise<void> {
+  const entry = { ...result, date: new Date().toISOString() };
+  const key = ({ family, name }: Result | Missed): string => `${family} ${name}`;
+  const replaces = (after: Result | Missed, before: Result | Missed): boolean => !('skipped' in after) || 'skipped' in before;
+  const lastRun = { date: began, filter: options.filter, quick: options.quick, ...limits, took: Math.round(performance.now() / 1000), ...totalsOf(results, list.length) };
+  const about = { adapter: ready.adapter, node: process.version, quick: options.quick, ...(options.tune ? {} : { ceiling: ready.ceiling }), lastRun };
+  await mergeResults<Result | Missed>(resultsFile(ready.adapter, options.tune ? 'tuned' : undefined), about, 'cases', [entry], key, replaces);
+}
+
 if (options.help) {
-  print(usage);
+  process.stdout.write(`${usage}\n`);
   process.exit(0);
 }
+const list = cases.flatMap(({ family, name }, at) => (`${family} ${name}`.includes(options.filter) ? [at] : []));
+if (!list.length) fail(`--filter: no family and name contain "${options.filter}"`);
+const began = new Date().toISOString();
+const first = await openChild(limits.caseSeconds).catch((error: Error) => fail(error.message));
+const { ready } = first;
+const expected = list.map((at) => secondsToMeasure(cases[at]!, ready.ceiling, { quick: options.quick, all: options.all, seconds: limits.caseSeconds }, ready.isSoftware));
+const expectedOf = (count: number): number => expected.slice(0, count).reduce((sum, seconds) => sum + seconds, 0);
+/** On a terminal a bar over the seconds that are expected, with the time that is left; elsewhere the lines of the cases are enough. */
+const progress = process.stdout.isTTY ? createProgress({ title: 'bench, expected s:', total: expectedOf(list.length), stream: process.stdout }) : null;
+const print = (line: string): void => (progress ? progress.note(line) : void process.stdout.write(`${line}\n`));
+const stageOf = (at: number): string => (at < list.length ? `case ${at + 1} of ${list.length}: ${cases[list[at]!]!.family} ${cases[list[at]!]!.name}` : `${list.length} cases`);
+print(ready.line);
+print(describeCeiling(ready.ceiling));
+print(`${list.length} cases; a case gets ${limits.caseSeconds} s at most, the run ${limits.seconds} s`);
+if (!options.tune) print(outcomeHeader);
+progress?.update(0, { stage: stageOf(0) });
 
-const chosen = await requestNodeAdapter(options.adapter === undefined ? {} : { adapter: options.adapter });
-const engine = new Engine(await Device.open(chosen.adapter, { collectGarbage: chosen.collectGarbage }));
-print(describeAdapter(chosen));
-const ceiling = await measureCeiling(engine);
-print(describeCeiling(ceiling));
-if (options.tune) {
-  await tuneAll();
-  process.exit(0);
-}
-print(`${'family'.padEnd(20)}${'case'.padEnd(46)}${'pass'.padEnd(9)}${'ms'.padStart(10)}${'±'.padStart(6)}${'gpu ms'.padStart(10)}${'GFLOP/s'.padStart(9)}${'GB/s'.padStart(8)}${'share'.padStart(7)}  error`);
-const outcomes: Outcome[] = [];
-for (const bench of cases.filter(({ family, name }) => `${family} ${name}`.includes(options.filter))) {
-  const outcome = await runCase(engine, bench, ceiling, options);
-  outcomes.push(outcome);
-  for (const line of describe(outcome)) print(line);
-  if (options.json) await writeResult(outcome);
-}
-const failed = outcomes.filter((outcome) => 'failed' in outcome);
-const skipped = outcomes.filter((outcome) => 'skipped' in outcome);
-print(`${outcomes.length - failed.length - skipped.length} cases measured, ${failed.length} failed, ${skipped.length} skipped`);
-process.exit(failed.length ? 1 : 0);
-
-async function tuneAll(): Promise<void> {
-  for (const bench of cases.filter(({ family, name }) => `${family} ${name}`.includes(options.filter))) {
-    const seconds = secondsExpected(bench, ceiling);
-    if (engine.device.isSoftware && !options.all && seconds > mostSeconds) continue;
-    const outcome = await tuneCase(engine, bench);
-    for (const line of describeTuned(outcome)) print(line);
-    if (options.json) await mergeResults(resultsFile(chosen.name, 'tuned'), { adapter: chosen.name, node: process.version }, 'cases', [{ ...outcome, date: new Date().toISOString() }], ({ family, name }) => `${family} ${name}`);
-  }
-}
-
-function describeCeiling({ flops, bandwidth, plan }: Ceiling): string {
-  return `ceiling: ${(flops / 1e9).toFixed(1)} GFLOP/s (matmul, plan ${plan}), ${(bandwidth / 1e9).toFixed(1)} GB/s (copy)`;
-}
-
-function describe(outcome: Outcome): string[] {
-  const label = `${outcome.family.padEnd(20)}${outcome.name.padEnd(46)}`;
-  if ('skipped' in outcome) return [`${label}skipped: ${outcome.skipped}`];
-  if ('failed' in outcome) return [`${label}FAILED: ${outcome.failed}`];
-  return outcome.timings.map((timing) => label + columns(timing));
-}
-
-function columns({ pass, milliseconds, spread, gpuMilliseconds, gflops, gigabytes, share, bound, error }: Timing): string {
-  return [
-    pass.padEnd(9),
-    milliseconds.toFixed(2).padStart(10),
-    `${(100 * spread).toFixed(0)}%`.padStart(6),
-    (gpuMilliseconds === null ? '–' : gpuMilliseconds.toFixed(2)).padStart(10),
-    (gflops ? gflops.toFixed(1) : '–').padStart(9),
-    (gigabytes ? gigabytes.toFixed(1) : '–').padStart(8),
-    `${(100 * share).toFixed(0)}%${bound === 'memory' ? 'm' : 'a'}`.padStart(7),
-    `  ${error.toExponential(0)}`,
-  ].join('');
-}
-
-/** After each case, since a long run may be cut short. */
-async function writeResult(outcome: Outcome): Promise<void> {
-  const about = { adapter: chosen.name, node: process.version, quick: options.quick, ceiling };
-  await mergeResults(resultsFile(chosen.name), about, 'cases', [{ ...outcome, date: new Date().toISOString() }], ({ family, name }) => `${family} ${name}`);
-}
+const results: (Result | Missed)[] = [];
+let runner: CaseRunner<Result> | null = runnerOf(first.child, list);
+await runCases<Result>(list.map((at) => cases[at]!), {
+  limits,
+  async open(seconds) {
+    const taken = runner ?? runnerOf((await openChild(seconds, ready)).child, list);
+    runner = null;
+    return taken;
+  },
+  async onResult(result, at) {
+    results.push(result);
+    for (const line of 'changed' in result ? describeTuned(result) : describeOutcome(result)) print(line);
+    if (options.json) await writeResult(result);
+    progress?.update(expectedOf(at + 1), { stage: stageOf(at + 1) });
+  },
+});
+progress?.stop();
+for (const line of describeTotals(totalsOf(results, list.length))) process.stdout.write(`${line}\n`);
+process.exit(results.some((result) => 'failed' in result) ? 1 : 0);

@@ -1,19 +1,21 @@
 import { ops } from '../src/autograd/index.ts';
-import { opCase, type BenchCase } from './bench-case.ts';
+import { inF16, opCase, type BenchCase, type OpBench } from './bench-case.ts';
 import { sampledProductError } from './checks.ts';
 
 /** Square products, a long sum (a weight gradient) and the 36 prompts against a batch. */
-const shapes: [name: string, m: number, n: number, k: number][] = [
+type Shape = [name: string, m: number, n: number, k: number];
+
+const shapes: Shape[] = [
   ['square', 512, 512, 512],
   ['square', 1024, 1024, 1024],
   ['long sum', 256, 768, 13824],
   ['teacher patch embedding', 13824, 512, 4000],
 ];
 
-export const benches: BenchCase[] = shapes.map(([name, m, n, k]) => {
+function benchOf([name, m, n, k]: Shape): OpBench {
   const product = 2 * m * n * k;
   const bytes = 4 * (m * k + k * n + m * n);
-  return opCase({
+  return {
     family: 'matmul',
     name: `${name} ${m}×${n}×${k}`,
     inputs: { a: { shape: [m, k] }, b: { shape: [k, n] } },
@@ -27,5 +29,7 @@ export const benches: BenchCase[] = shapes.map(([name, m, n, k]) => {
         sampledProductError(gradients.b!, { n, k: m }, (row, at) => a![at * k + row]!, (at, column) => dY[at * n + column]!),
       ),
     }),
-  });
-});
+  };
+}
+
+export const benches: BenchCase[] = [...shapes.map(benchOf), ...shapes.slice(0, 2).map((shape) => inF16(benchOf(shape)))].map(opCase);

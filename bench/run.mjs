@@ -1,15 +1,17 @@
-// Bundles a bench entry and runs it: `node bench/run.mjs [peers] [options]`. WGSL needs the bundler; packages stay where npm put them.
-import { spawnSync } from 'node:child_process';
+// Bundles a bench entry and runs it: `node bench/run.mjs [peers|table] [options]`. WGSL needs the bundler; packages stay where npm put them.
 import { dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { fileURLToPath, pathToFileURL } from 'node:url';
 import { build } from 'esbuild';
 import { esbuildWgsl } from '../wgsl-plugin.mjs';
 
 const folder = dirname(fileURLToPath(import.meta.url));
 const [first, ...rest] = process.argv.slice(2);
-const isPeers = first === 'peers';
-const entryPoints = isPeers ? ['peers/main.ts', 'peers/peer-process.ts'] : ['main.ts'];
-const outdir = join(folder, isPeers ? 'peers/dist' : 'dist');
+const entries = {
+  peers: { entryPoints: ['peers/main.ts', 'peers/peer-process.ts'], dist: 'peers/dist', main: 'main.mjs', options: rest },
+  table: { entryPoints: ['table.ts'], dist: 'dist/table', main: 'table.mjs', options: rest },
+};
+const { entryPoints, dist, main, options } = entries[first] ?? { entryPoints: ['main.ts', 'case-process.ts'], dist: 'dist', main: 'main.mjs', options: process.argv.slice(2) };
+const outdir = join(folder, dist);
 
 await build({
   absWorkingDir: folder,
@@ -26,7 +28,6 @@ await build({
   plugins: [esbuildWgsl],
   logLevel: 'warning',
 });
-// --expose-gc: a bench frees between its cases what the last one left.
-const { status, signal } = spawnSync(process.execPath, ['--expose-gc', join(outdir, 'main.mjs'), ...(isPeers ? rest : process.argv.slice(2))], { stdio: 'inherit' });
-if (signal) console.error(`bench: ended by ${signal}`);
-process.exitCode = status ?? 1;
+// In this process: a signal that ends it ends the bench.
+process.argv = [process.argv[0], join(outdir, main), ...options];
+await import(pathToFileURL(join(outdir, main)).href);

@@ -1,9 +1,11 @@
 import { ops } from '../src/autograd/index.ts';
 import { scaledDotProductAttentionBackwardReference, scaledDotProductAttentionReference } from '../src/autograd/ops/scaled-dot-product-attention.ts';
 import { relativeError } from '../test/support/arrays.ts';
-import { opCase, type BenchCase } from './bench-case.ts';
+import { inF16, opCase, type BenchCase, type OpBench } from './bench-case.ts';
 
-const shapes: [name: string, batches: number, heads: number, tokens: number, headDim: number][] = [
+type Shape = [name: string, batches: number, heads: number, tokens: number, headDim: number];
+
+const shapes: Shape[] = [
   ['tiny spatial', 32, 4, 64, 16],
   ['tiny temporal', 512, 4, 4, 16],
   ['small spatial', 12, 8, 144, 32],
@@ -14,13 +16,13 @@ const shapes: [name: string, batches: number, heads: number, tokens: number, hea
   ['text', 4, 12, 512, 64],
 ];
 
-export const benches: BenchCase[] = shapes.map(([name, batches, heads, tokens, headDim]) => {
+function benchOf([name, batches, heads, tokens, headDim]: Shape): OpBench {
   const shape = [batches, heads, tokens, headDim];
   const size = tokens * headDim;
   const pairs = batches * heads;
   const product = 2 * pairs * tokens * tokens * headDim; // one of q·kᵀ, p·v, …
   const bytes = 4 * pairs * size;
-  return opCase({
+  return {
     family: 'attention',
     name: `${name} ${batches}×${heads}×${tokens}×${headDim}`,
     inputs: { q: { shape }, k: { shape }, v: { shape } },
@@ -41,5 +43,9 @@ export const benches: BenchCase[] = shapes.map(([name, batches, heads, tokens, h
       });
       return { forward: Math.max(...errors.map(({ forward }) => forward)), backward: Math.max(...errors.map(({ backward }) => backward)) };
     },
-  });
-});
+  };
+}
+
+const half = shapes.filter(([name]) => ['small spatial', 'small temporal', 'teacher spatial, one slab', 'base temporal'].includes(name)).map((shape) => inF16(benchOf(shape)));
+
+export const benches: BenchCase[] = [...shapes.map(benchOf), ...half].map(opCase);

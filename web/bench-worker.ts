@@ -6,6 +6,9 @@ import { openBrowserEngine } from './open-engine.ts';
 import type { BenchEvent, BenchMethods } from './protocol.ts';
 import { serve } from './rpc.ts';
 
+/** What a case should take at most. */
+const caseSeconds = 120;
+
 let isStopped = false;
 
 const emit = serve<BenchMethods, BenchEvent>(
@@ -18,7 +21,7 @@ const emit = serve<BenchMethods, BenchEvent>(
         emit({ kind: 'begun', adapter: line, ceiling, total: cases.length });
         for (const [at, bench] of cases.entries()) {
           if (isStopped) break;
-          emit({ kind: 'outcome', outcome: await runCase(engine, bench, ceiling, { quick, all: false }), done: at + 1, total: cases.length });
+          emit({ kind: 'outcome', outcome: await runCase(engine, bench, ceiling, { quick, all: false, seconds: caseSeconds }), done: at + 1, total: cases.length });
         }
         return { stopped: isStopped };
       } finally {

@@ -11,6 +11,7 @@ import { mergeResults, resultsFile } from '../results-file.ts';
 import { engineNames, type EngineName } from './peer.ts';
 import { PeerHandle } from './peer-handle.ts';
 import { expectedOf, problems, type Problem } from './problems.ts';
+import { NOT_OFFERED, WRONG, type PeerRow } from './row.ts';
 
 /** bf16 holds 8 bits. */
 const halfTolerance = 3e-2;
@@ -37,16 +38,6 @@ const { values: options } = parseArgs({
 });
 const print = (line: string): void => void process.stdout.write(`${line}\n`);
 
-interface Row {
-  problem: string;
-  date: string;
-  target: number;
-  engines: Record<string, { milliseconds: number; least: number; most: number; error: number; ratio: number | null } | { note: string; error?: number }>;
-  /** Median over rounds of the best correct peer's time over ours. */
-  ratio: number | null;
-  best: string | null;
-}
-
 async function contestants(): Promise<PeerHandle[]> {
   const names = (options.engines?.split(',') ?? engineNames) as EngineName[];
   const peers: PeerHandle[] = [];
@@ -59,7 +50,7 @@ async function contestants(): Promise<PeerHandle[]> {
 }
 
 /** Lets each engine compute once and compares. Gives the errors of those that are right; the others get a note. */
-async function checkAll(problem: Problem, peers: PeerHandle[], row: Row): Promise<Map<PeerHandle, number>> {
+async function checkAll(problem: Problem, peers: PeerHandle[], row: PeerRow): Promise<Map<PeerHandle, number>> {
   // Without a reference the others are compared with us, who were tested against one op by op.
   let expected: Record<string, ArrayLike<number>> | null = expectedOf(problem);
   const allowed = expected ? tolerance : stepTolerance;
@@ -71,13 +62,13 @@ async function checkAll(problem: Problem, peers: PeerHandle[], row: Row): Promis
     }
     const reply = await peer.request({ kind: 'prepare', problem: problem.name });
     if (reply.kind !== 'outputs') row.engines[peer.name] = { note: reply.kind === 'failed' ? reply.message : 'answered out of turn' };
-    else if (!reply.values) row.engines[peer.name] = { note: 'does not offer it' };
+    else if (!reply.values) row.engines[peer.name] = { note: NOT_OFFERED };
     else {
       const { values } = reply;
       expected ??= values;
       const error = Math.max(...Object.entries(expected).map(([name, want]) => (values[name]?.length === want.length ? relativeError(values[name]!, want) : Infinity)));
       if (error <= (peer.name === 'torch-bf16' ? halfTolerance : allowed)) right.set(peer, error);
-      else row.engines[peer.name] = { note: `wrong: relative error ${error.toExponential(1)}`, error };
+      else row.engines[peer.name] = { note: `${WRONG} relative error ${error.toExponential(1)}`, error };
     }
   }
   return right;
@@ -89,8 +80,8 @@ async function timesOf(peer: PeerHandle, runs: number): Promise<number[]> {
   return reply.milliseconds;
 }
 
-async function compare(problem: Problem, peers: PeerHandle[]): Promise<Row> {
-  const row: Row = { problem: problem.name, date: new Date().toISOString(), target: problem.target, engines: {}, ratio: null, best: null };
+async function compare(problem: Problem, peers: PeerHandle[]): Promise<PeerRow> {
+  const row: PeerRow = { problem: problem.name, date: new Date().toISOString(), target: problem.target, engines: {}, ratio: null, best: null };
   const right = await checkAll(problem, peers, row);
   const order = [...right.keys()];
   const rounds = new Map(order.map((peer) => [peer, [] as number[]]));
@@ -103,6 +94,7 @@ async function compare(problem: Problem, peers: PeerHandle[]): Promise<Row> {
   const ofRound = racing.reduce((sum, peer) => sum + runs.get(peer)! * firsts.get(peer)!, 0);
   const roundCount = Math.max(1, Math.min(Number(options.rounds), Math.floor((1000 * Number(options.seconds)) / ofRound)));
   for (const peer of order) if (!racing.includes(peer)) rounds.get(peer)!.push(firsts.get(peer)!);
+  row.rounds = roundCount;
   for (let round = 0; round < roundCount; round++) {
     // Another one begins each round.
     for (let turn = 0; turn < racing.length; turn++) {
@@ -112,7 +104,7 @@ async function compare(problem: Problem, peers: PeerHandle[]): Promise<Row> {
   }
   const ours = order.find(({ name }) => name === 'ct-lite');
   const ratioOf = (peer: PeerHandle): number | null => (ours ? median(rounds.get(peer)!.map((time, round) => time / rounds.get(ours)![round]!)) : null); // of the first round where it was timed once
-  for (const [peer, times] of rounds) row.engines[peer.name] = { milliseconds: median(times), least: Math.min(...times), most: Math.max(...times), error: right.get(peer)!, ratio: ratioOf(peer) };
+  for (const [peer, times] of rounds) row.engines[peer.name] = { milliseconds: median(times), least: Math.min(...times), most: Math.max(...times), error: right.get(peer)!, ratio: ratioOf(peer), version: peer.version };
   for (const peer of ours ? order : []) {
     if (peer === ours || peer.name.startsWith('torch')) continue; // printed with its ratio, but no WebGPU engine
     const ratio = ratioOf(peer)!;
@@ -122,7 +114,7 @@ async function compare(problem: Problem, peers: PeerHandle[]): Promise<Row> {
   return row;
 }
 
-function describe(row: Row): string {
+function describe(row: PeerRow): string {
   const lines = [row.problem];
   for (const [name, result] of Object.entries(row.engines)) {
     const label = `  ${name.padEnd(14)}`;

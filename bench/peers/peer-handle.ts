@@ -24,7 +24,7 @@ export class PeerHandle {
   /** Starts the engine's process and waits for its device. A failure is kept, not thrown. */
   static async start(name: EngineName, { adapter, verbose, patience }: { adapter?: string; verbose: boolean; patience: number }): Promise<PeerHandle> {
     const script = fileURLToPath(new URL('./peer-process.mjs', import.meta.url));
-    const child = fork(script, [name, ...(adapter === undefined ? [] : [adapter])], { serialization: 'advanced', stdio: ['ignore', verbose ? 'inherit' : 'ignore', verbose ? 'inherit' : 'ignore', 'ipc'] });
+    const child = fork(script, [name, ...(adapter === undefined ? [] : [adapter])], { serialization: 'advanced', execArgv: ['--expose-gc'], stdio: ['ignore', verbose ? 'inherit' : 'ignore', verbose ? 'inherit' : 'ignore', 'ipc'] });
     const peer = new PeerHandle(name, child, patience);
     const reply = await peer.wait();
     if (reply.kind === 'ready') peer.version = reply.version;

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { sampledError, sampledProductError } from '../../../bench/checks.ts';
+import { cases } from '../../../bench/cases.ts';
 import { benches as conv3d } from '../../../bench/conv3d.bench.ts';
 import { problems } from '../../../bench/peers/problems.ts';
 import { parameterShapes } from '../../../bench/peers/training-step.ts';
@@ -25,6 +26,21 @@ describe('bench cases', () => {
   it('count the work of a convolution as MODEL §5 does: 10.8 GMAC of the small student are mostly not in its stem 1', () => {
     const stem = conv3d.find(({ name }) => name.startsWith('small stem 2'))!;
     expect(stem.forward.flop).toBe(2 * 12 ** 3 * 256 * 32 * 125);
+  });
+
+  it('have a name of their own, by which their results are kept', () => {
+    expect(new Set(cases.map(({ family, name }) => `${family} ${name}`)).size).toBe(cases.length);
+  });
+
+  it('of products, convolutions and attention exist in f16 too, where the adapter has it, at half the bytes', () => {
+    for (const family of ['matmul', 'linear', 'conv3d', 'attention']) {
+      const half = cases.filter((bench) => bench.family === family && bench.needsF16);
+      expect(half.length, family).toBeGreaterThan(1);
+      for (const { name, forward } of half) {
+        expect(name).toMatch(/, f16$/);
+        expect(cases.find((bench) => bench.family === family && `${bench.name}, f16` === name)!.forward).toEqual({ flop: forward.flop, bytes: 2 * forward.bytes });
+      }
+    }
   });
 
   it('have a name of their own in the comparison', () => {

@@ -18,3 +18,16 @@ it('replaces what was measured again, keeps the rest, and leaves no temporary fi
     await rm(folder, { recursive: true, force: true });
   }
 });
+
+it('keeps an earlier entry that its successor may not replace', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'ct-lite-results-'));
+  try {
+    const file = pathToFileURL(join(folder, 'a.json'));
+    const merge = (entry: { name: string; ms: number | null }): Promise<string> => mergeResults(file, {}, 'cases', [entry], ({ name }) => name, (after) => after.ms !== null);
+    for (const ms of [1, null]) await merge({ name: 'x', ms });
+    await merge({ name: 'y', ms: null });
+    expect(JSON.parse(await readFile(file, 'utf8'))).toEqual({ cases: [{ name: 'x', ms: 1 }, { name: 'y', ms: null }] });
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+});
