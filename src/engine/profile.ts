@@ -120,7 +120,8 @@ export function alignClocks(submits: readonly Submit[]): DeviceProfile {
   return { dispatches: dispatches.sort((a, b) => a.begin - b.begin), kernels: kernelTimes(dispatches), clockUncertainty: submits.length ? Math.abs(most - least) : 0 };
 }
 
-function kernelTimes(dispatches: readonly DispatchTime[]): KernelTime[] {
+/** Sums over the dispatches of each kernel, the dearest first. */
+export function kernelTimes(dispatches: readonly DispatchTime[]): KernelTime[] {
   const totals = new Map<string, KernelTime>();
   for (const { kernel, begin, end } of dispatches) {
     const total = totals.get(kernel) ?? { kernel, dispatches: 0, milliseconds: 0 };

@@ -1,17 +1,17 @@
 /** The profile of a few steps of a run: what the GPU and the CPU did, and how long the GPU had nothing to do. */
 import type { Engine } from '../autograd/index.ts';
-import type { KernelTime } from '../engine/index.ts';
+import { kernelTimes, type KernelTime } from '../engine/index.ts';
 import { chromeTrace, clipSpans, idleTime, SpanRecorder, TRAINING_TRACK, type Span, type Tracer } from './trace.ts';
 
 export interface StepProfile {
   steps: number;
-  /** Wall time of the steps together, without validation and checkpoints between them, in ms. */
+  /** From the end of the step before each, or its beginning where that was later, to its own, in ms: without validation and checkpoints. */
   milliseconds: number;
   /** Of that, how long no dispatch ran. Copies count as idle: only dispatches have timestamps. */
   gpuIdle: number;
   /** The same by what the training loop was doing, the longest first. */
   idleDuring: { name: string; milliseconds: number }[];
-  /** Over all dispatches of the trace, the dearest first. */
+  /** Over the dispatches of the trace, the dearest first. */
   kernels: KernelTime[];
   /** Bytes of tensors sent to the GPU a step. */
   uploadBytes: number;
@@ -32,14 +32,22 @@ export interface StepProfilerOptions {
   onProfile: (profile: StepProfile) => Promise<void> | void;
 }
 
-/** Profiles some steps of a run, once. Needs a device with `timestamp-query`. */
+/**
+ * Profiles some steps of a run, once. Needs a device with `timestamp-query`.
+ *
+ * The loop submits a step before the one before it has ended, so a step lasts here from the end of the one before it (or from where it was
+ * begun, if that was later) to its own. The GPU is timed from one step earlier on: all that it does in the first step is then timed too.
+ */
 export class StepProfiler implements Tracer {
   private readonly options: Required<StepProfilerOptions>;
   private recorder: SpanRecorder | null = null;
   private warmUp: number | null = null;
   private seen = 0;
+  private submitted = 0;
+  private firstStep = Infinity;
   private finished = false;
   private uploaded = 0;
+  private lastEnd = 0;
   private readonly steps: { begin: number; end: number }[] = [];
 
   constructor(options: StepProfilerOptions) {
@@ -55,27 +63,39 @@ export class StepProfiler implements Tracer {
     this.recorder?.spans.push(span);
   }
 
-  /** `left`: steps that the run still has, this one included. */
-  stepBegins(left: number): void {
+  /** Before a step is begun. `left`: steps that the run still has, this one included. */
+  async stepBegins(globalStep: number, left: number): Promise<void> {
     const { engine, warmUp } = this.options;
     this.warmUp ??= Math.min(warmUp, left - 1);
-    if (this.finished || this.recorder || this.seen++ < this.warmUp) return;
-    engine.device.startProfile();
-    this.recorder = new SpanRecorder();
-    this.uploaded = engine.device.uploadedBytes;
+    if (this.finished) return;
+    if (!this.recorder && this.seen >= this.warmUp - 1) {
+      // With nothing else to do the GPU begins at once with what it gets next, which aligns the clocks.
+      await engine.sync();
+      engine.device.startProfile();
+      this.recorder = new SpanRecorder();
+      this.uploaded = engine.device.uploadedBytes;
+    }
+    if (this.seen === this.warmUp) this.firstStep = globalStep;
+    if (this.recorder) this.submitted++;
+    this.seen++;
   }
 
-  /** A step that began at `begin` (ms) is done; validation and checkpoint may follow. */
-  stepEnds(begin: number): void {
-    if (!this.recorder) return;
-    const end = performance.now();
+  /** The step that was begun at `started` (ms) has ended; validation and checkpoint may follow. */
+  stepEnds(globalStep: number, started: number): void {
+    const [begin, end] = [Math.max(started, this.lastEnd), performance.now()];
+    this.lastEnd = end;
+    if (!this.recorder || globalStep < this.firstStep || this.isComplete) return;
     this.steps.push({ begin, end });
     this.add({ track: TRAINING_TRACK, name: `step ${this.steps.length}`, begin, end });
   }
 
   /** Between two steps: gives the profile where it has all its steps. */
   async afterStep(): Promise<void> {
-    if (this.steps.length === this.options.steps) await this.end();
+    if (this.isComplete) await this.end();
+  }
+
+  private get isComplete(): boolean {
+    return this.steps.length === this.options.steps;
   }
 
   /** Gives the profile of what was traced so far, where it has not been given. */
@@ -86,19 +106,20 @@ export class StepProfiler implements Tracer {
     this.finished = true;
     const { engine, adapter, onProfile } = this.options;
     const { device } = engine;
-    const [first, until] = [this.steps[0], performance.now()];
-    const uploadBytes = (device.uploadedBytes - this.uploaded) / this.steps.length;
-    const { dispatches, kernels, clockUncertainty } = await device.stopProfile();
-    if (!first) return;
-    const spans = clipSpans(recorder.spans, first.begin, until);
+    const [first, last] = [this.steps[0], this.steps.at(-1)];
+    const uploadBytes = (device.uploadedBytes - this.uploaded) / this.submitted;
+    const { dispatches: all, clockUncertainty } = await device.stopProfile();
+    if (!first || !last) return;
+    const [dispatches, spans] = [clipSpans(all, first.begin, last.end), clipSpans(recorder.spans, first.begin, last.end)];
     const sum = (values: readonly number[]): number => values.reduce((total, value) => total + value, 0);
     const milliseconds = sum(this.steps.map(({ begin, end }) => end - begin));
     const gpuIdle = sum(this.steps.map(({ begin, end }) => idleTime(dispatches, begin, end)));
     const notes = { steps: this.steps.length, gpuIdleShare: gpuIdle / milliseconds, clockUncertaintyMs: clockUncertainty, uploadBytesPerStep: uploadBytes };
     await onProfile({
-      steps: this.steps.length, milliseconds, gpuIdle, kernels, uploadBytes, clockUncertainty,
+      steps: this.steps.length, milliseconds, gpuIdle, uploadBytes, clockUncertainty,
+      kernels: kernelTimes(dispatches),
       idleDuring: idleByActivity(spans, dispatches),
-      trace: chromeTrace({ spans, dispatches: clipSpans(dispatches, first.begin, until), adapter, notes }),
+      trace: chromeTrace({ spans, dispatches, adapter, notes }),
     });
   }
 }
