@@ -46,7 +46,8 @@ export class StepProfiler implements Tracer {
   private submitted = 0;
   private firstStep = Infinity;
   private finished = false;
-  private uploaded = 0;
+  private uploadedBefore = 0;
+  private uploadBytes = 0;
   private lastEnd = 0;
   private readonly steps: { begin: number; end: number }[] = [];
 
@@ -73,7 +74,7 @@ export class StepProfiler implements Tracer {
       await engine.sync();
       engine.device.startProfile();
       this.recorder = new SpanRecorder();
-      this.uploaded = engine.device.uploadedBytes;
+      this.uploadedBefore = engine.device.uploadedBytes;
     }
     if (this.seen === this.warmUp) this.firstStep = globalStep;
     if (this.recorder) this.submitted++;
@@ -86,6 +87,7 @@ export class StepProfiler implements Tracer {
     this.lastEnd = end;
     if (!this.recorder || globalStep < this.firstStep || this.isComplete) return;
     this.steps.push({ begin, end });
+    this.uploadBytes = (this.options.engine.device.uploadedBytes - this.uploadedBefore) / this.submitted;
     this.add({ track: TRAINING_TRACK, name: `step ${this.steps.length}`, begin, end });
   }
 
@@ -105,10 +107,9 @@ export class StepProfiler implements Tracer {
     this.recorder = null;
     this.finished = true;
     const { engine, adapter, onProfile } = this.options;
-    const { device } = engine;
+    const { uploadBytes } = this;
     const [first, last] = [this.steps[0], this.steps.at(-1)];
-    const uploadBytes = (device.uploadedBytes - this.uploaded) / this.submitted;
-    const { dispatches: all, clockUncertainty } = await device.stopProfile();
+    const { dispatches: all, clockUncertainty } = await engine.device.stopProfile();
     if (!first || !last) return;
     const [dispatches, spans] = [clipSpans(all, first.begin, last.end), clipSpans(recorder.spans, first.begin, last.end)];
     const sum = (values: readonly number[]): number => values.reduce((total, value) => total + value, 0);
