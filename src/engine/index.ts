@@ -4,6 +4,6 @@ export { Device, storageAlignment, type BufferView, type DeviceOptions } from '.
 export { byteLength, bytesPerElement, type DType, type FloatType } from './dtype.ts';
 export { check, DeviceLostError, EngineError, OutOfMemoryError } from './errors.ts';
 export { allKernels, defineKernel, floats, sourceFor, type AxisLayout, type Kernel, type KernelSpec, type Params, type ParamType, type SplitAxis } from './kernel.ts';
-export { kernelTimes, type DeviceProfile, type DispatchTime, type KernelTime } from './profile.ts';
+export type { DeviceProfile, DispatchTime, KernelTime } from './profile.ts';
 export { broadcastShapes, checkShape, formatShape, normalizeAxis, sameShape, sizeOf, stridesOf, type Shape } from './shape.ts';
 export type { TuningStore } from './tuning-store.ts';

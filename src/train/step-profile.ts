@@ -1,6 +1,6 @@
 /** The profile of a few steps of a run: what the GPU and the CPU did, and how long the GPU had nothing to do. */
 import type { Engine } from '../autograd/index.ts';
-import { kernelTimes, type KernelTime } from '../engine/index.ts';
+import type { KernelTime } from '../engine/index.ts';
 import { chromeTrace, clipSpans, idleTime, SpanRecorder, TRAINING_TRACK, type Span, type Tracer } from './trace.ts';
 
 export interface StepProfile {
@@ -109,16 +109,16 @@ export class StepProfiler implements Tracer {
     const { engine, adapter, onProfile } = this.options;
     const { uploadBytes } = this;
     const [first, last] = [this.steps[0], this.steps.at(-1)];
-    const { dispatches: all, clockUncertainty } = await engine.device.stopProfile();
+    const { dispatches: timed, kernels, clockUncertainty } = await engine.device.stopProfile({ from: first?.begin ?? 0, until: last?.end ?? 0 });
     if (!first || !last) return;
-    const [dispatches, spans] = [clipSpans(all, first.begin, last.end), clipSpans(recorder.spans, first.begin, last.end)];
+    const dispatches = clipSpans(timed, first.begin, last.end);
+    const spans = clipSpans(recorder.spans, first.begin, last.end);
     const sum = (values: readonly number[]): number => values.reduce((total, value) => total + value, 0);
     const milliseconds = sum(this.steps.map(({ begin, end }) => end - begin));
     const gpuIdle = sum(this.steps.map(({ begin, end }) => idleTime(dispatches, begin, end)));
     const notes = { steps: this.steps.length, gpuIdleShare: gpuIdle / milliseconds, clockUncertaintyMs: clockUncertainty, uploadBytesPerStep: uploadBytes };
     await onProfile({
-      steps: this.steps.length, milliseconds, gpuIdle, uploadBytes, clockUncertainty,
-      kernels: kernelTimes(dispatches),
+      steps: this.steps.length, milliseconds, gpuIdle, kernels, uploadBytes, clockUncertainty,
       idleDuring: idleByActivity(spans, dispatches),
       trace: chromeTrace({ spans, dispatches, adapter, notes }),
     });
