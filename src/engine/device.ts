@@ -4,7 +4,7 @@ import { check, DeviceLostError, EngineError, OutOfMemoryError } from './errors.
 import { packParams, type Kernel, type Params } from './kernel.ts';
 import { BINDING_ALIGNMENT, checkLimits } from './limits.ts';
 import { PipelineCache, type CompiledKernel } from './pipelines.ts';
-import { Profiler, type DeviceProfile, type KernelTime } from './profile.ts';
+import { Profiler, type DeviceProfile, type KernelTime, type Stretch } from './profile.ts';
 
 export interface DeviceOptions {
   /** Most bytes of GPU buffers, lent and held for reuse together. Default: no limit but the adapter's. */
@@ -336,14 +336,14 @@ export class Device {
     this.profiler = new Profiler(this.gpu);
   }
 
-  /** Ends what `startProfile` began, waits for the GPU and gives the time of each dispatch. */
-  async stopProfile(): Promise<DeviceProfile> {
+  /** Ends what `startProfile` began, waits for the GPU and gives the time of each dispatch, or of those in a stretch of time. */
+  async stopProfile(stretch?: Stretch): Promise<DeviceProfile> {
     const { profiler } = this;
     check(profiler !== null, 'profile', () => 'the device is not profiled; start that first');
     this.flush();
     this.profiler = null;
     await this.sync();
-    return profiler!.finish();
+    return profiler!.finish(stretch);
   }
 
   /** Runs `work` with a timestamp around every dispatch and returns the time of each kernel. Needs `timestamp-query`. */

@@ -25,6 +25,12 @@ export interface DeviceProfile {
   clockUncertainty: number;
 }
 
+/** In ms of `performance.now()`. */
+export interface Stretch {
+  from: number;
+  until: number;
+}
+
 const capacity = 2048; // timestamps a query set holds: 1024 dispatches between two reads
 
 interface Recorded {
@@ -89,11 +95,11 @@ export class Profiler {
     };
   }
 
-  async finish(): Promise<DeviceProfile> {
+  async finish(stretch?: Stretch): Promise<DeviceProfile> {
     const submits = await Promise.all(this.pending);
     this.querySet.destroy();
     this.resolved.destroy();
-    return alignClocks(submits);
+    return alignClocks(submits, stretch);
   }
 }
 
@@ -101,9 +107,9 @@ export class Profiler {
  * WebGPU tells no moment that both clocks saw, but each submit bounds what lies between them: its first dispatch begins after the CPU
  * submitted it, its last ends before the CPU may map the timestamps. One distance for the whole profile is the least that begins no
  * dispatch before its submit, exact but for the shortest latency of all submits; how far it could be larger is the uncertainty. A
- * drift of the clocks against each other within the profile is neglected.
+ * drift of the clocks against each other within the profile is neglected. Gives the dispatches that were at work in `stretch`.
  */
-export function alignClocks(submits: readonly Submit[]): DeviceProfile {
+export function alignClocks(submits: readonly Submit[], { from, until }: Stretch = { from: -Infinity, until: Infinity }): DeviceProfile {
   const origin = submits[0]?.times[0] ?? 0n;
   const milliseconds = (time: bigint): number => Number(time - origin) / 1e6;
   let [least, most] = [-Infinity, Infinity];
@@ -117,7 +123,8 @@ export function alignClocks(submits: readonly Submit[]): DeviceProfile {
       return { ...dispatch, begin, end: Math.max(begin, milliseconds(times[2 * i + 1]!) + least) };
     }),
   );
-  return { dispatches: dispatches.sort((a, b) => a.begin - b.begin), kernels: kernelTimes(dispatches), clockUncertainty: submits.length ? Math.abs(most - least) : 0 };
+  const within = dispatches.filter(({ begin, end }) => end >= from && begin <= until).sort((a, b) => a.begin - b.begin);
+  return { dispatches: within, kernels: kernelTimes(within), clockUncertainty: submits.length ? Math.abs(most - least) : 0 };
 }
 
 function kernelTimes(dispatches: readonly DispatchTime[]): KernelTime[] {

@@ -57,12 +57,17 @@ export class RunPlans {
     return run;
   }
 
-  /** Before each step: listens where the stage has not been tuned. */
-  stepBegins(stage: StageName): void {
-    this.engine.plans.isNoting = !this.stages.some((record) => record.stage === stage);
+  /** Whether `stepEnds` of this stage's step in progress will tune: nothing may be on the GPU then. */
+  tunesAfter(stage: StageName): boolean {
+    return !this.stages.some((record) => record.stage === stage);
   }
 
-  /** After each step, `step` of the stage being done: tunes after the first of a stage, or takes what the run had found at this step. */
+  /** Before each step: listens where the stage has not been tuned. */
+  stepBegins(stage: StageName): void {
+    this.engine.plans.isNoting = this.tunesAfter(stage);
+  }
+
+  /** After each step, `step` of the stage being submitted: tunes after the first of a stage, or takes what the run had found at this step. */
   async stepEnds(stage: StageName, step: number): Promise<void> {
     const { engine, host } = this;
     const known = this.stages.find((record) => record.stage === stage);

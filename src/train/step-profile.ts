@@ -5,13 +5,13 @@ import { chromeTrace, clipSpans, idleTime, SpanRecorder, TRAINING_TRACK, type Sp
 
 export interface StepProfile {
   steps: number;
-  /** Wall time of the steps together, without validation and checkpoints between them, in ms. */
+  /** From the end of the step before each, or its beginning where that was later, to its own, in ms: without validation and checkpoints. */
   milliseconds: number;
   /** Of that, how long no dispatch ran. Copies count as idle: only dispatches have timestamps. */
   gpuIdle: number;
   /** The same by what the training loop was doing, the longest first. */
   idleDuring: { name: string; milliseconds: number }[];
-  /** Over all dispatches of the trace, the dearest first. */
+  /** Over the dispatches of the trace, the dearest first. */
   kernels: KernelTime[];
   /** Bytes of tensors sent to the GPU a step. */
   uploadBytes: number;
@@ -32,14 +32,23 @@ export interface StepProfilerOptions {
   onProfile: (profile: StepProfile) => Promise<void> | void;
 }
 
-/** Profiles some steps of a run, once. Needs a device with `timestamp-query`. */
+/**
+ * Profiles some steps of a run, once. Needs a device with `timestamp-query`.
+ *
+ * The loop submits a step before the one before it has ended, so a step lasts here from the end of the one before it (or from where it was
+ * begun, if that was later) to its own. The GPU is timed from one step earlier on: all that it does in the first step is then timed too.
+ */
 export class StepProfiler implements Tracer {
   private readonly options: Required<StepProfilerOptions>;
   private recorder: SpanRecorder | null = null;
   private warmUp: number | null = null;
   private seen = 0;
+  private submitted = 0;
+  private firstStep = Infinity;
   private finished = false;
-  private uploaded = 0;
+  private uploadedBefore = 0;
+  private uploadBytes = 0;
+  private lastEnd = 0;
   private readonly steps: { begin: number; end: number }[] = [];
 
   constructor(options: StepProfilerOptions) {
@@ -55,27 +64,40 @@ export class StepProfiler implements Tracer {
     this.recorder?.spans.push(span);
   }
 
-  /** `left`: steps that the run still has, this one included. */
-  stepBegins(left: number): void {
+  /** Before a step is begun. `left`: steps that the run still has, this one included. */
+  async stepBegins(globalStep: number, left: number): Promise<void> {
     const { engine, warmUp } = this.options;
     this.warmUp ??= Math.min(warmUp, left - 1);
-    if (this.finished || this.recorder || this.seen++ < this.warmUp) return;
-    engine.device.startProfile();
-    this.recorder = new SpanRecorder();
-    this.uploaded = engine.device.uploadedBytes;
+    if (this.finished) return;
+    if (!this.recorder && this.seen >= this.warmUp - 1) {
+      // With nothing else to do the GPU begins at once with what it gets next, which aligns the clocks.
+      await engine.sync();
+      engine.device.startProfile();
+      this.recorder = new SpanRecorder();
+      this.uploadedBefore = engine.device.uploadedBytes;
+    }
+    if (this.seen === this.warmUp) this.firstStep = globalStep;
+    if (this.recorder) this.submitted++;
+    this.seen++;
   }
 
-  /** A step that began at `begin` (ms) is done; validation and checkpoint may follow. */
-  stepEnds(begin: number): void {
-    if (!this.recorder) return;
-    const end = performance.now();
+  /** The step that was begun at `started` (ms) has ended; validation and checkpoint may follow. */
+  stepEnds(globalStep: number, started: number): void {
+    const [begin, end] = [Math.max(started, this.lastEnd), performance.now()];
+    this.lastEnd = end;
+    if (!this.recorder || globalStep < this.firstStep || this.isComplete) return;
     this.steps.push({ begin, end });
+    this.uploadBytes = (this.options.engine.device.uploadedBytes - this.uploadedBefore) / this.submitted;
     this.add({ track: TRAINING_TRACK, name: `step ${this.steps.length}`, begin, end });
   }
 
   /** Between two steps: gives the profile where it has all its steps. */
   async afterStep(): Promise<void> {
-    if (this.steps.length === this.options.steps) await this.end();
+    if (this.isComplete) await this.end();
+  }
+
+  private get isComplete(): boolean {
+    return this.steps.length === this.options.steps;
   }
 
   /** Gives the profile of what was traced so far, where it has not been given. */
@@ -85,12 +107,12 @@ export class StepProfiler implements Tracer {
     this.recorder = null;
     this.finished = true;
     const { engine, adapter, onProfile } = this.options;
-    const { device } = engine;
-    const [first, until] = [this.steps[0], performance.now()];
-    const uploadBytes = (device.uploadedBytes - this.uploaded) / this.steps.length;
-    const { dispatches, kernels, clockUncertainty } = await device.stopProfile();
-    if (!first) return;
-    const spans = clipSpans(recorder.spans, first.begin, until);
+    const { uploadBytes } = this;
+    const [first, last] = [this.steps[0], this.steps.at(-1)];
+    const { dispatches: timed, kernels, clockUncertainty } = await engine.device.stopProfile({ from: first?.begin ?? 0, until: last?.end ?? 0 });
+    if (!first || !last) return;
+    const dispatches = clipSpans(timed, first.begin, last.end);
+    const spans = clipSpans(recorder.spans, first.begin, last.end);
     const sum = (values: readonly number[]): number => values.reduce((total, value) => total + value, 0);
     const milliseconds = sum(this.steps.map(({ begin, end }) => end - begin));
     const gpuIdle = sum(this.steps.map(({ begin, end }) => idleTime(dispatches, begin, end)));
@@ -98,7 +120,7 @@ export class StepProfiler implements Tracer {
     await onProfile({
       steps: this.steps.length, milliseconds, gpuIdle, kernels, uploadBytes, clockUncertainty,
       idleDuring: idleByActivity(spans, dispatches),
-      trace: chromeTrace({ spans, dispatches: clipSpans(dispatches, first.begin, until), adapter, notes }),
+      trace: chromeTrace({ spans, dispatches, adapter, notes }),
     });
   }
 }

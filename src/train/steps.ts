@@ -21,30 +21,48 @@ export interface StepResult {
   skipped?: true;
 }
 
-/** Runs forward, backward and the update; waits only for the values of the losses. */
-export async function runStep(engine: Engine, state: RunState, stage: StageName, step: number, input: StepInput, trace: Tracer = noTrace): Promise<StepResult> {
+/** A step whose work the GPU has been given. */
+export interface SubmittedStep {
+  /** Comes once the GPU has done the step. Of a rejection nobody need have heard: the step may be waited for later. */
+  values: Promise<StepResult>;
+}
+
+/** Runs forward, backward and the update, and waits for the values of the losses. */
+export async function runStep(engine: Engine, state: RunState, stage: StageName, step: number, input: StepInput): Promise<StepResult> {
+  const { values } = await submitStep(engine, state, stage, step, input);
+  return values;
+}
+
+/**
+ * Gives the GPU forward, backward and the update. In f32 nothing is waited for, so that the next step can be submitted behind this one; in f16 the
+ * values are known when it returns, since the gradient norm decides on the update.
+ */
+export function submitStep(engine: Engine, state: RunState, stage: StageName, step: number, input: StepInput, trace: Tracer = noTrace): Promise<SubmittedStep> {
   const { config, optimizer } = state;
   const { steps, learningRate: peak } = config.stages[stage]!;
   const rate = learningRate(step, { peak, steps });
   return engine.scope(async () => {
     const { losses, recenter } = await (input.parts.length > 1 ? virtualBatchLosses : wholeBatchLosses)(engine, state, stage, input, trace);
     const result = (values: StepValues): StepResult => ({ ...values, learningRate: rate });
-    if (state.lossScale) return result(await scaledUpdate(state, losses, recenter, rate / peak, trace));
+    if (state.lossScale) return { values: Promise.resolve(result(await scaledUpdate(state, losses, recenter, rate / peak, trace))) };
     const norm = trace.span('optimiser', () => {
       const gradientNorm = optimizer!.step(rate / peak);
       optimizer!.zeroGrad();
       recenter();
       return gradientNorm;
     });
-    return result(await readBack(losses, norm, trace));
+    const values = readBack(losses, norm).then(result);
+    values.catch(() => {});
+    return { values };
   });
 }
 
 type StepValues = Omit<StepResult, 'learningRate'>;
 
-async function readBack(losses: Record<string, Tensor>, norm: Tensor, trace: Tracer): Promise<{ losses: Record<string, number>; gradientNorm: number }> {
+/** Submits all that is recorded before it returns; the tensors may be disposed of then. */
+async function readBack(losses: Record<string, Tensor>, norm: Tensor): Promise<{ losses: Record<string, number>; gradientNorm: number }> {
   const names = Object.keys(losses);
-  const values = await trace.span('read back', () => noGrad(() => ops.concat([...names.map((name) => ops.reshape(losses[name]!, [1])), norm], { dim: 0 })).toArray());
+  const values = await noGrad(() => ops.concat([...names.map((name) => ops.reshape(losses[name]!, [1])), norm], { dim: 0 })).toArray();
   return { losses: Object.fromEntries(names.map((name, index) => [name, values[index]!])), gradientNorm: values[names.length]! };
 }
 
@@ -56,7 +74,7 @@ async function scaledUpdate(state: RunState, losses: Record<string, Tensor>, rec
   const optimizer = state.optimizer!;
   const { scale } = state.lossScale!;
   const norm = optimizer.gradientNorm({ lossScale: scale });
-  const values = await readBack(losses, norm, trace);
+  const values = await trace.span('read back', () => readBack(losses, norm));
   const finite = Number.isFinite(values.gradientNorm);
   trace.span('optimiser', () => {
     if (finite) optimizer.step(rateFactor, { lossScale: scale, norm });

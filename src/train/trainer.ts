@@ -5,7 +5,8 @@ import { STAGES, totalSteps, type StageName } from './config.ts';
 import { RunPlans, type RunTuning } from './run-plans.ts';
 import { applyPrecision, endStage, encodeCheckpoint, prepareStage, requirePrecision, type RunState } from './run-state.ts';
 import { loadStep, type StepInput } from './step-input.ts';
-import { runStep, type StepResult } from './steps.ts';
+import { submitStep, type StepResult } from './steps.ts';
+import { StepsInFlight, type StepInFlight } from './steps-in-flight.ts';
 import type { StepProfiler } from './step-profile.ts';
 import type { TeacherTargets } from './teacher-targets.ts';
 import { sentenceFrequencies } from './texts.ts';
@@ -29,6 +30,7 @@ export interface StepRecord {
   lossScale?: number;
   /** The gradients were not finite in f16: no update, and the next step has half the scale. */
   skipped?: true;
+  /** Since the step before ended on the GPU, or this one was begun where that was later. */
   seconds: number;
   volumesPerSecond: number;
   /** Bytes of GPU buffers in use at most so far. */
@@ -66,7 +68,7 @@ export interface TrainerHost {
   tuning?: RunTuning;
   /** Profiles some steps; its caller ends it where the run ends before. */
   profiler?: StepProfiler;
-  /** True once the user asked to stop: the step in progress is finished and saved. */
+  /** True once the user asked to stop: the step in progress, one after the last that `onStep` told, is finished and saved. */
   stopRequested: () => boolean;
 }
 
@@ -111,19 +113,36 @@ async function runStages(engine: Engine, state: RunState, cohort: Cohort, host: 
   // A run that starts past its first step was read from its checkpoint.
   let saved = globalStepOf(state) > 0 ? place() : null;
   const save = async (): Promise<void> => {
+    await inFlight.settleAll(); // nothing is saved that may be poisoned
     // Before the checkpoint: a run resumed from it then finds the texts read that had been read when it was written.
     await state.textCache?.save();
     await host.files.writeFile(host.files.join(host.folder, CHECKPOINT_FILE), await encodeCheckpoint(engine, state));
     saved = place();
   };
+  let settledAt = 0;
+  const settle = async (submitted: StepInFlight): Promise<void> => {
+    const { globalStep, stage, step, batch, started } = submitted;
+    const result = await trace.span('read back', () => submitted.values);
+    checkFinite(result, globalStep, stage, saved);
+    const begun = Math.max(started, settledAt);
+    settledAt = performance.now();
+    const seconds = (settledAt - begun) / 1000;
+    const record: StepRecord = {
+      kind: 'step', globalStep, stage, step, ...result, gradientNorm: result.skipped ? null : result.gradientNorm, seconds, volumesPerSecond: batch / seconds, gpuBytes: engine.memory.peakBytes,
+    };
+    if (result.skipped) host.onNote(`step ${globalStep}: gradients beyond f16 at loss scale ${result.lossScale}; no update, the scale is halved`);
+    await trace.span('metrics', () => metrics.append(record));
+    host.profiler?.stepEnds(globalStep, started);
+    host.onStep(record, totalSteps(config));
+  };
+  const inFlight = new StepsInFlight(settle);
 
-  const stages = STAGES.filter((stage) => config.stages[stage]);
-  for (const stage of stages.slice(stages.indexOf(state.position.stage))) {
+  const runStage = async (stage: StageName): Promise<TrainingOutcome> => {
     if (state.position.stage !== stage) state.position = { stage, step: 0 };
     const { steps } = config.stages[stage]!;
     if (state.position.step >= steps) {
       endStage(state);
-      continue;
+      return 'finished';
     }
     prepareStage(engine, state, stage);
     applyPrecision(engine, state);
@@ -142,44 +161,52 @@ async function runStages(engine: Engine, state: RunState, cohort: Cohort, host: 
     };
     let next = load(state.position.step);
     for (let step = state.position.step; step < steps; step++) {
-      host.profiler?.stepBegins(totalSteps(config) - globalStepOf(state));
+      await host.profiler?.stepBegins(globalStepOf(state) + 1, totalSteps(config) - globalStepOf(state));
       const started = performance.now();
       const input = await trace.span('wait for input', () => next);
       if (step + 1 < steps) next = load(step + 1);
       plans?.stepBegins(stage);
-      const result = await runStep(engine, state, stage, step, input, trace);
-      const globalStep = globalStepOf(state) + 1;
-      checkFinite(result, globalStep, stage, saved);
+      const { values } = await submitStep(engine, state, stage, step, input, trace);
       state.position = { stage, step: step + 1 };
-      const seconds = (performance.now() - started) / 1000;
-      const record: StepRecord = {
-        kind: 'step', globalStep, stage, step: step + 1, ...result, gradientNorm: result.skipped ? null : result.gradientNorm, seconds, volumesPerSecond: input.batch / seconds, gpuBytes: engine.memory.peakBytes,
-      };
-      if (result.skipped) host.onNote(`step ${globalStep}: gradients beyond f16 at loss scale ${result.lossScale}; no update, the scale is halved`);
-      await trace.span('metrics', () => metrics.append(record));
-      host.profiler?.stepEnds(started);
-      host.onStep(record, totalSteps(config));
-      await plans?.stepEnds(stage, step + 1);
+      const globalStep = globalStepOf(state);
+      await inFlight.add({ values, globalStep, stage, step: step + 1, batch: input.batch, started });
 
       const last = step + 1 === steps;
-      const due = last || (step + 1) % config.validateEvery === 0;
-      if (due && stage !== 'fast' && validationScans.some(({ labels }) => labels)) {
+      const saves = last || (step + 1) % config.checkpointEvery === 0;
+      const validates = stage !== 'fast' && (last || (step + 1) % config.validateEvery === 0) && validationScans.some(({ labels }) => labels);
+      // What follows rests on the step, or needs the device to itself; in f16 its values have been read already.
+      if (saves || validates || host.stopRequested() || state.lossScale || plans?.tunesAfter(stage)) await inFlight.settleAll();
+      await plans?.stepEnds(stage, step + 1);
+      if (validates) {
         const validation: ValidationRecord = { kind: 'validation', globalStep, stage, meanAuroc: await trace.span('validation', () => validateAuroc(engine, state, stage, validationScans, host.volumes)) };
         await metrics.append(validation);
         host.onNote(`validation after step ${globalStep} (${stage === 'teacher' ? 'teacher, uncompressed' : `student, JPEG ${config.quality}`}): mean AUROC ${validation.meanAuroc?.toFixed(3) ?? 'not measurable'} on ${validationScans.length} scans`);
         host.onValidation?.(validation);
       }
       if (last) await trace.span('validation', distillation);
-      if (host.stopRequested() || last || (step + 1) % config.checkpointEvery === 0) await trace.span('checkpoint', save);
+      const stops = host.stopRequested();
+      if (saves || stops) await trace.span('checkpoint', save);
       await host.profiler?.afterStep();
-      if (host.stopRequested()) {
+      if (stops) {
         host.onNote(`stopped after step ${globalStep}; saved ${saved}`);
         return 'interrupted';
       }
     }
     endStage(state);
+    return 'finished';
+  };
+
+  const stages = STAGES.filter((stage) => config.stages[stage]);
+  try {
+    for (const stage of stages.slice(stages.indexOf(state.position.stage))) {
+      if ((await runStage(stage)) === 'interrupted') return 'interrupted';
+    }
+    return 'finished';
+  } catch (error) {
+    // A step in flight came before what failed: its line is written, or its own failure was the first.
+    await inFlight.settleAll();
+    throw error;
   }
-  return 'finished';
 }
 
 /** Steps done over all stages. */

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { checkpoint, noGrad, ops, type Engine } from '../../../src/autograd/index.ts';
 import { ConvStemViT } from '../../../src/model/encoder.ts';
 import { Initializer, presets } from '../../../src/model/index.ts';
-import { CHECKPOINT_FILE, METRICS_FILE, type StepRecord, type TrainConfig } from '../../../src/train/index.ts';
+import { CHECKPOINT_FILE, globalStepOf, METRICS_FILE, type StepRecord, type TrainConfig } from '../../../src/train/index.ts';
 import { openTestEngine, testEngine } from '../../support/engine.ts';
 import { folder, smallerPreset, tinyConfig, tinyRun, tinyVolume, type TinyRun } from '../train/tiny-run.ts';
 
@@ -66,6 +66,16 @@ describe.skipIf(!device.canF16)('a run in f16', () => {
     expect(run.notes[0]).toBe('step 1: gradients beyond f16 at loss scale 16777216; no update, the scale is halved');
     const lines = new TextDecoder().decode(await run.files.readFile(`${folder}/${METRICS_FILE}`));
     expect(lines).toContain('"skipped":true');
+    run.dispose();
+    restore();
+  });
+
+  it('reads each step before it begins the next, since the norm decides on the update', async () => {
+    const restore = smallerPreset();
+    const run = tinyRun(await testEngine(), { config: tinyConfig({ ...half, stages: { teacher: { steps: 4, learningRate: 1e-3 } } }) });
+    const ahead: number[] = [];
+    await run.train(Infinity, ({ globalStep }) => void ahead.push(globalStepOf(run.state) - globalStep));
+    expect(ahead).toEqual([0, 0, 0, 0]);
     run.dispose();
     restore();
   });

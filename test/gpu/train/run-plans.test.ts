@@ -32,7 +32,7 @@ describe('a tuned run', () => {
     restore = smallerPreset();
     engine = await openTestEngine();
     unbroken = tinyRun(engine, { config: tinyConfig({ checkpointEvery: 2 }), tuning: { store: contrary(engine) } });
-    await unbroken.train();
+    await unbroken.train(Infinity, ({ globalStep }) => unbroken.notes.push(`step ${globalStep}`));
   }, 240_000);
   afterAll(() => {
     unbroken?.dispose();
@@ -45,6 +45,8 @@ describe('a tuned run', () => {
     expect(stages.map(({ stage, afterStep }) => [stage, afterStep])).toEqual([['teacher', 1], ['fast', 1], ['align', 1]]);
     expect(Object.keys(stages[0]!.plans).length).toBeGreaterThan(10);
     expect(unbroken.notes.filter((note) => /^tuned \d+ kernel plans in .* s: \d+ other than the fixed ones$/.test(note))).toHaveLength(3);
+    // The tuner has the device to itself: the step before it has been read.
+    for (const step of [1, 4, 7]) expect(unbroken.notes[unbroken.notes.indexOf(`step ${step}`) + 1]).toMatch(/^tuned/);
     expect(engine.plans.isNoting).toBe(false);
   });
 

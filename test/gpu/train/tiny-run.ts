@@ -4,7 +4,7 @@ import { allLabelPrompts, buildVocabulary, initJpegCodec, LABELS, loadTokenizer,
 import { presets, type EncoderConfig } from '../../../src/model/index.ts';
 import { nodeJpegWasm } from '../../../src/platform/node-jpeg.ts';
 import { STAGES, type TrainConfig } from '../../../src/train/config.ts';
-import { CHECKPOINT_FILE, decodeCheckpoint, METRICS_FILE, parseMetrics, train, VolumeStore, type RunState, type StepProfiler, type StepRecord, type TeacherTargets, type RunTuning, type TrainerHost } from '../../../src/train/index.ts';
+import { CHECKPOINT_FILE, decodeCheckpoint, globalStepOf, METRICS_FILE, parseMetrics, train, VolumeStore, type RunState, type StepProfiler, type StepRecord, type TeacherTargets, type RunTuning, type TrainerHost } from '../../../src/train/index.ts';
 import type { TrainingOutcome } from '../../../src/train/trainer.ts';
 import { gaussian, seededRandom, uniform } from '../../../src/train/sampler.ts';
 import { memoryFiles } from '../../unit/data/memory-files.ts';
@@ -78,7 +78,7 @@ export interface TinyRun {
   cohort: Cohort;
   state: RunState;
   notes: string[];
-  /** Runs what is left; with `stopAfter` steps of it the user asks to stop. */
+  /** Runs what is left; while the last of `stopAfter` steps of it is computed, the user asks to stop. */
   train(stopAfter?: number, onStep?: (record: StepRecord) => void, profiler?: StepProfiler): Promise<TrainingOutcome>;
   records(): Promise<StepRecord[]>;
   /** The run as a new process finds it: read from its checkpoint. */
@@ -113,16 +113,14 @@ function open(engine: Engine, state: RunState, files: FileSystem, decode: (scan:
   return {
     files, cohort, state, notes, records,
     train: (stopAfter = Infinity, onStep, profiler) => {
-      let steps = 0;
+      const begun = globalStepOf(state);
       const host: TrainerHost = {
         files, folder, ...(targets && { targets }), ...(profiler && { profiler }), ...(tuning && { tuning }),
         volumes: new VolumeStore(async (scan) => decode(scan), inputShape(), 1e8),
-        onStep: (record) => {
-          steps++;
-          onStep?.(record);
-        },
+        onStep: (record) => onStep?.(record),
         onNote: (text) => notes.push(text),
-        stopRequested: () => steps >= stopAfter,
+        // Not by the steps that `onStep` told: the loop is ahead of them.
+        stopRequested: () => globalStepOf(state) - begun >= stopAfter,
       };
       return train(engine, state, cohort, host);
     },

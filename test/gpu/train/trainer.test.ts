@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { noGrad, ops, type Engine } from '../../../src/autograd/index.ts';
 import { greyToValues, jpegRoundTrip } from '../../../src/data/index.ts';
 import { presets, type Module } from '../../../src/model/index.ts';
-import { CHECKPOINT_FILE, DivergedError, METRICS_FILE, parseMetrics, prepareStage, decodeCheckpoint, type StepRecord } from '../../../src/train/index.ts';
+import { CHECKPOINT_FILE, DivergedError, globalStepOf, METRICS_FILE, parseMetrics, prepareStage, decodeCheckpoint, type StepRecord, type TrainConfig } from '../../../src/train/index.ts';
 import { batchIndices } from '../../../src/train/sampler.ts';
 import { expectClose } from '../../support/arrays.ts';
 import { openTestEngine, testEngine } from '../../support/engine.ts';
@@ -75,6 +75,78 @@ describe('the losses of a run', () => {
   });
 });
 
+describe('the loop ahead of the GPU', () => {
+  /** Steps submitted when each step's values were told, less that step; and the lines of the metrics. */
+  async function watched(changes: Partial<TrainConfig>): Promise<{ ahead: number[]; lines: string[] }> {
+    const ahead: number[] = [];
+    const run = tinyRun(await testEngine(), { config: tinyConfig(changes) });
+    await run.train(Infinity, ({ globalStep }) => void ahead.push(globalStepOf(run.state) - globalStep));
+    const lines = parseMetrics(await run.files.readFile(metricsPath)).map(({ kind, globalStep }) => `${kind} ${globalStep}`);
+    run.dispose();
+    return { ahead, lines };
+  }
+
+  it('submits each step before it reads the one before, but not past the end of a stage', async () => {
+    expect((await watched({})).ahead).toEqual([1, 1, 0, 1, 1, 0, 1, 1, 0]);
+  });
+
+  it('reads a step before it is validated or saved, and writes a line a step in their order', async () => {
+    const distillations = ['distillation 3', 'distillation 6'];
+    const { ahead, lines } = await watched({ checkpointEvery: 2 });
+    expect(ahead).toEqual([1, 0, 0, 1, 0, 0, 1, 0, 0]);
+    expect(lines.filter((line) => line.startsWith('step'))).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 9].map((step) => `step ${step}`));
+    expect(lines.filter((line) => line.startsWith('distillation'))).toEqual(distillations);
+    const validated = await watched({ validateEvery: 2 });
+    expect(validated.ahead).toEqual([1, 0, 0, 1, 1, 0, 1, 0, 0]); // the fast stage trains no texts: there is nothing to validate
+    expect(validated.lines).toEqual([
+      'step 1', 'step 2', 'validation 2', 'step 3', 'validation 3', distillations[0], 'step 4', 'step 5', 'step 6', distillations[1], 'step 7', 'step 8', 'validation 8', 'step 9', 'validation 9',
+    ]);
+  });
+
+  it('gives the bits of a run that reads each step before the next', async () => {
+    const engine = await testEngine();
+    const expected = await unbrokenRun(engine);
+    const run = tinyRun(engine, { config: tinyConfig({ checkpointEvery: 1 }) });
+    await run.train();
+    expect(drawn(await run.records())).toEqual(expected.records);
+    run.dispose();
+  });
+
+  it('writes down the step in flight where the next cannot begin', async () => {
+    const config = tinyConfig();
+    const second = batchIndices(config.seed * 1000 + 1, 1, 2, 4);
+    const run = tinyRun(await testEngine(), { config, decode: (scan) => {
+      if (second.includes(Number(scan.id.slice(4)))) throw new Error(`${scan.id}: cannot be read`);
+      return tinyVolume(scan);
+    } });
+    await expect(run.train()).rejects.toThrow('cannot be read');
+    expect((await run.records()).map(({ globalStep }) => globalStep)).toEqual([1]);
+    run.dispose();
+  });
+
+  it('names the loss of the step in flight where the next cannot begin either', async () => {
+    const config = tinyConfig();
+    const second = batchIndices(config.seed * 1000 + 1, 1, 2, 4);
+    const run = tinyRun(await testEngine(), { config, decode: (scan) => {
+      if (second.includes(Number(scan.id.slice(4)))) throw new Error(`${scan.id}: cannot be read`);
+      return tinyVolume(scan).fill(NaN);
+    } });
+    await expect(run.train()).rejects.toThrow('train: step 1 (stage teacher): loss is NaN');
+    expect(await run.files.exists(metricsPath)).toBe(false);
+    run.dispose();
+  });
+
+  it('ends with the loss of the device in the middle of two steps', async () => {
+    const engine = await openTestEngine();
+    const run = tinyRun(engine);
+    const failure = await run.train(Infinity, () => engine.destroy()).catch((error: unknown) => error);
+    expect(failure).toBeInstanceOf(Error);
+    expect((failure as Error).name).toBe('DeviceLostError');
+    expect((await run.records()).map(({ globalStep }) => globalStep)).toEqual([1]);
+    expect(await run.files.exists(checkpointPath)).toBe(false);
+  });
+});
+
 describe('an interrupted run', () => {
   async function finish(first: TinyRun, stopAfter: number): Promise<TinyRun> {
     let run = first;
@@ -104,7 +176,8 @@ describe('an interrupted run', () => {
     run.dispose();
   });
 
-  for (const killedAt of [2, 5, 9]) {
+  // 1, 4 and 7: the next step is on the GPU then.
+  for (const killedAt of [1, 2, 4, 5, 7, 9]) {
     it(`killed at step ${killedAt}, goes on from the checkpoint before and rewinds the metrics`, async () => {
       const engine = await testEngine();
       const expected = await unbrokenRun(engine);
@@ -141,9 +214,10 @@ describe('an interrupted run', () => {
 });
 
 describe('a loss that is not finite', () => {
-  it('stops with step and term, leaves the checkpoint as it was, and goes on from it with a lower learning rate', async () => {
+  // With 100 the step after it has been submitted when its loss is read; with 2 a checkpoint is due after the very step.
+  it.each([100, 2])('stops with step and term, leaves the checkpoint as it was, and goes on from it with a lower learning rate: saved every %i steps', async (checkpointEvery) => {
     const engine = await testEngine();
-    const config = tinyConfig();
+    const config = tinyConfig({ checkpointEvery });
     config.stages.fast!.learningRate = 1e30;
     const run = tinyRun(engine, { config });
     let saved = new Uint8Array();

@@ -15,6 +15,13 @@ it('puts no dispatch before its submit, and says how far all may be early', () =
   expect(kernels).toEqual([{ kernel: 'a', dispatches: 2, milliseconds: 14 }, { kernel: 'b', dispatches: 1, milliseconds: 10 }]);
 });
 
+it('gives and adds up what was at work in a stretch of time', () => {
+  const submit = { recorded: [recorded('a'), recorded('b'), recorded('c')], times: nanoseconds(1010, 1020, 1020, 1030, 1030, 1040), submitted: 10, mapped: 40 };
+  const { dispatches, kernels } = alignClocks([submit], { from: 22, until: 28 });
+  expect(dispatches.map(({ kernel }) => kernel)).toEqual(['b']);
+  expect(kernels).toEqual([{ kernel: 'b', dispatches: 1, milliseconds: 10 }]);
+});
+
 it('takes a profile without dispatches', () => {
   expect(alignClocks([])).toEqual({ dispatches: [], kernels: [], clockUncertainty: 0 });
 });
