@@ -11,8 +11,8 @@ const exceptions: Record<string, string> = {};
 /** The ops that each file of src/autograd/ops exports. */
 const opsByStem = new Map<string, string[]>();
 for (const [, names, stem] of text('src/autograd/ops/index.ts').matchAll(/^export \{([^}]*)\} from '\.\/(.+)\.ts';/gm)) {
-  const exported = names!.split(',').map((name) => name.trim());
-  opsByStem.set(stem!, exported.filter((name) => typeof (ops as Record<string, unknown>)[name] === 'function'));
+  const exported = names!.split(',').map((name) => name.trim()).filter((name) => typeof (ops as Record<string, unknown>)[name] === 'function');
+  opsByStem.set(stem!, [...(opsByStem.get(stem!) ?? []), ...exported]);
 }
 
 const fixtureStems = readdirSync(new URL('test/fixtures/ops/', root)).map((file) => file.replace(/\.json$/, ''));
