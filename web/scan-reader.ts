@@ -45,7 +45,7 @@ export class Reader {
     this.model?.opened.engine.destroy();
     [this.held, this.model, this.embedding] = [held, model, null];
     const { state, opened } = model;
-    return { name: held.name, preset: state.config.preset, quality: state.config.quality, steps: globalStepOf(state), totalSteps: totalSteps(state.config), adapter: opened.line, phantom: held.phantom };
+    return { name: held.name, preset: state.config.preset, quality: state.config.quality, steps: globalStepOf(state), totalSteps: totalSteps(state.config), adapter: opened.line, phantom: held.phantom || state.config.phantom === true };
   }
 
   predict({ content, name, volume }: Scan, quality: number): Promise<Prediction> {

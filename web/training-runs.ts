@@ -77,14 +77,15 @@ export class TrainingRuns {
   private async prepare(files: FileSystem, id: string, { cohort: choice, start, settings }: Begin, started: number): Promise<ActiveRun> {
     const found = await findCohort(choice, settings.seed);
     await files.makeDirectory(runFolder(id));
+    const onPhantoms = choice.kind === 'phantom';
     const config: RunConfig = {
       version: packageJson.version, command: 'fine-tuned in a browser', startedAt: new Date().toISOString(),
-      source: { data: cohortPath(choice, settings.seed) }, phantom: choice.kind === 'phantom',
-      train: start.kind === 'new' ? newModelConfig(start.preset, settings) : await this.writeFirstCheckpoint(files, id, await checkpointBytes(start), settings),
+      source: { data: cohortPath(choice, settings.seed) }, phantom: onPhantoms,
+      train: start.kind === 'new' ? newModelConfig(start.preset, settings, onPhantoms) : await this.writeFirstCheckpoint(files, id, await checkpointBytes(start), settings, onPhantoms),
     };
     await requireSpace(found.cohort.scans.length, config.train.preset);
     await createRun(files, id, config);
-    const title = choice.kind === 'phantom' ? 'Drawing chests' : 'Reading scans';
+    const title = onPhantoms ? 'Drawing chests' : 'Reading scans';
     const cohort = await readCohortInto(files, id, found, config.train.preset, {
       onProgress: (done, total) => this.emit({ kind: 'progress', title, done, total }),
       onNote: (text) => this.emit({ kind: 'note', text }),
@@ -96,10 +97,10 @@ export class TrainingRuns {
     return { id, files, config, cohort, volumes: storedVolumes(files, id, config.train.preset), started };
   }
 
-  private async writeFirstCheckpoint(files: FileSystem, id: string, { bytes, name }: { bytes: Uint8Array; name: string }, settings: Begin['settings']): Promise<RunConfig['train']> {
+  private async writeFirstCheckpoint(files: FileSystem, id: string, { bytes, name }: { bytes: Uint8Array; name: string }, settings: Begin['settings'], onPhantoms: boolean): Promise<RunConfig['train']> {
     const { engine } = await openBrowserEngine();
     try {
-      const state = fineTuningState(engine, bytes, name, settings);
+      const state = fineTuningState(engine, bytes, name, settings, onPhantoms);
       await files.writeFile(checkpointPath(id), await encodeCheckpoint(engine, state));
       return state.config;
     } finally {

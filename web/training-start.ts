@@ -10,20 +10,21 @@ const fineTuningRate = 3e-4;
 const validations = 5;
 
 /** Every stage of a preset, for a model from nothing. */
-export function newModelConfig(preset: NewPreset, settings: RunSettings): TrainConfig {
+export function newModelConfig(preset: NewPreset, settings: RunSettings, onPhantoms: boolean): TrainConfig {
   const config = makeConfig(preset, settings.seed);
   config.stages = shareSteps(config.stages, settings.steps);
   if (settings.learningRate !== null) for (const stage of Object.values(config.stages)) stage.learningRate = settings.learningRate;
-  return { ...config, ...common(settings) };
+  return { ...config, ...(onPhantoms && { phantom: true }), ...common(settings) };
 }
 
 /**
  * The align stage alone, on a checkpoint's student: fine-tuning. What the checkpoint's run had and the page has not is left out: a foreign
- * teacher, whose targets are on the machine that made them, a virtual batch, and f16 where the adapter lacks it.
+ * teacher, whose targets are on the machine that made them, a virtual batch, and f16 where the adapter lacks it. `onPhantoms`: with drawn
+ * chests, as which alone a model stays one of phantoms.
  */
-export function fineTuningConfig({ teacher: _, virtualBatch: __, precision, ...base }: TrainConfig, settings: RunSettings, canF16: boolean): TrainConfig {
+export function fineTuningConfig({ teacher: _, virtualBatch: __, precision, phantom, ...base }: TrainConfig, settings: RunSettings, canF16: boolean, onPhantoms: boolean): TrainConfig {
   const align = { steps: settings.steps, learningRate: settings.learningRate ?? fineTuningRate };
-  return { ...base, ...(precision && canF16 && { precision }), seed: settings.seed, trainable: settings.trainable, stages: { align }, ...common(settings) };
+  return { ...base, ...(phantom && onPhantoms && { phantom }), ...(precision && canF16 && { precision }), seed: settings.seed, trainable: settings.trainable, stages: { align }, ...common(settings) };
 }
 
 function common({ batch, checkpointEvery, steps }: RunSettings): Pick<TrainConfig, 'batch' | 'checkpointEvery' | 'validateEvery'> {
@@ -39,12 +40,12 @@ export function freshState(config: TrainConfig, { scans }: Cohort): RunState {
 }
 
 /** A checkpoint's models at the first step of fine-tuning. @throws where it holds no student. */
-export function fineTuningState(engine: Engine, bytes: Uint8Array, name: string, settings: RunSettings): RunState {
+export function fineTuningState(engine: Engine, bytes: Uint8Array, name: string, settings: RunSettings, onPhantoms: boolean): RunState {
   const state = decodeCheckpoint(engine, bytes, name);
   if (!state.student) throw new Error(`${name}: holds no student yet (only the teacher stage has run); go on with that run first`);
   state.optimizer?.dispose();
   // They compare the student with the teacher that is left out.
   if (state.config.teacher) state.projectors?.dispose();
   const projectors = state.config.teacher ? null : state.projectors;
-  return { ...state, config: fineTuningConfig(state.config, settings, engine.device.canF16), projectors, position: { stage: 'align', step: 0 }, optimizer: null };
+  return { ...state, config: fineTuningConfig(state.config, settings, engine.device.canF16, onPhantoms), projectors, position: { stage: 'align', step: 0 }, optimizer: null };
 }

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { allLabelPrompts, buildVocabulary, encodeJpegVolume, greyToValues, LABELS, loadTokenizer, readCsv, readScores, valueToHu, voxelCount, type CohortScan } from '../data/index.ts';
 import { presets } from '../model/index.ts';
 import { nodeFiles } from '../platform/node-files.ts';
-import { armConfig, CHECKPOINT_FILE, collectResults, decodeCheckpoint, disposeState, encodeResults, evaluateLabels, finishedRun, METRICS_FILE, parseMetrics, planRuns, scoreScans, STAGES, studentQuality, teacherArm, train, VolumeStore, type Arm, type ExperimentResults, type FinishedRun, type InputQuality, type MeasuredInput, type PlannedRun, type RunRecord, type RunState, type StepRecord, type TrainerHost } from '../train/index.ts';
+import { armConfig, CHECKPOINT_FILE, collectResults, decodeCheckpoint, disposeState, encodeResults, evaluateLabels, finishedRun, isPhantom, METRICS_FILE, parseMetrics, planRuns, scoreScans, STAGES, studentQuality, teacherArm, train, VolumeStore, type Arm, type ExperimentResults, type FinishedRun, type InputQuality, type MeasuredInput, type PlannedRun, type RunRecord, type RunState, type StepRecord, type TrainConfig, type TrainerHost } from '../train/index.ts';
 import { CompressedVolumes } from './compressed-volumes.ts';
 import type { CohortSession, OpenedEngine } from './cohort-session.ts';
 import { SCORES_FILE, TRUTHS_FILE, writeScores } from './eval-output.ts';
@@ -97,7 +97,8 @@ export class ExperimentRunner {
     const { engine } = this.source.opened;
     const file = join(folder, CHECKPOINT_FILE);
     if (await nodeFiles.exists(file)) return decodeCheckpoint(engine, await nodeFiles.readFile(file), file);
-    const config = armConfig(arm, seed, this.source.record.config);
+    const { config: experiment } = this.source.record;
+    const config: TrainConfig = { ...armConfig(arm, seed, experiment), ...(isPhantom(experiment.cohort) && { phantom: true }) };
     const { vocabulary } = this;
     return {
       config, vocabulary, tokenizer: loadTokenizer({ vocabTxt: vocabulary }), position: { stage: STAGES.find((stage) => config.stages[stage])!, step: 0 },

@@ -61,11 +61,12 @@ export async function openCheckpoint(engine: Engine, file: string, { kind, quali
   const state = decodeCheckpoint(engine, await nodeFiles.readFile(file), file);
   const model = state[kind];
   if (!model) throw new Error(`${file}: holds no ${kind}${advice}`);
-  const { preset, batch, text } = state.config;
+  const { preset, batch, text, phantom } = state.config;
   const given = kind === 'teacher' ? null : (quality ?? state.config.quality);
   return {
     name: `${modelName(file)} ${kind}`, file, description: `${kind}, preset ${preset}, ${inputOf(given)}`,
-    model, lite: model, preset, tokenizer: state.tokenizer, maxTokens: text.maxTokens, input: presets[preset], batch, quality: given, warnings: [],
+    model, lite: model, preset, tokenizer: state.tokenizer, maxTokens: text.maxTokens, input: presets[preset], batch, quality: given,
+    warnings: phantom ? ['the model was trained on drawn chests alone; of a scan of a person its scores say nothing'] : [],
     dispose: () => disposeState(state),
   };
 }

@@ -159,7 +159,8 @@ async function newRun(flags: TrainFlags, given: (flag: keyof TrainFlags) => bool
   // Before the cohort is read, which takes minutes: what is wrong with a path ends the command at once.
   if (flags.vocab) await readVocabulary(flags.vocab);
   const train = await trainConfig(flags);
-  if (flags.init) await checkInit(flags.init, train);
+  const base = flags.init ? (await checkInit(flags.init, train)).config : null;
+  if (!flags.data && (base === null || base.phantom)) train.phantom = true;
   const source: CohortSource = flags.data
     ? cohortSource(flags)
     : { data: join('runs', `phantom-seed${flags.seed}-${flags.patients}+${flags.validationPatients}`) };
@@ -230,7 +231,7 @@ async function openState({ engine }: OpenedEngine, config: RunConfig, flags: Tra
   }
   const { init, vocab } = config;
   if (init) {
-    const file = await checkInit(init, settings);
+    const { file } = await checkInit(init, settings);
     const state = decodeCheckpoint(engine, await nodeFiles.readFile(file), file);
     requireTeacher(first, state.teacher !== null || settings.teacher !== undefined);
     state.optimizer?.dispose();
@@ -268,12 +269,12 @@ async function readVocabulary(path: string): Promise<string> {
 }
 
 /** The checkpoint's file. @throws where its models are not those that the run trains; its header alone is read */
-async function checkInit(init: string, settings: TrainConfig): Promise<string> {
+async function checkInit(init: string, settings: TrainConfig): Promise<{ file: string; config: TrainConfig }> {
   const file = await findCheckpoint(init);
   const { config } = readCheckpointHeader((await openWeightFile(file)).metadata, file);
   if (config.preset !== settings.preset) throw new Error(`--init ${file}: has preset ${config.preset}, this run ${settings.preset}; give the same --preset`);
   if (config.head !== settings.head) throw new Error(`--init ${file}: has ${config.head} projection heads, this run ${settings.head}; give the same --head`);
-  return file;
+  return { file, config };
 }
 
 function useTower(settings: TrainConfig, tower: TextTowerConfig): void {

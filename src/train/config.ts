@@ -35,6 +35,8 @@ export interface TrainConfig {
   seed: number;
   /** Distil from this one instead of a CtLite model of the teacher stage. */
   teacher?: TeacherConfig;
+  /** Trained on drawn chests alone, the phantom cohort: its scores say nothing of people, and whoever shows them says so. */
+  phantom?: true;
   /** Volumes at once. */
   batch: number;
   /** Volumes a step where it is more than `batch`: encoded part by part, with the gradients of all together (gradient caching). */

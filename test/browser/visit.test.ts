@@ -82,6 +82,8 @@ describe.skipIf(!chromiumLaunch)('a whole visit', () => {
     await worker.evaluate(watchDevices);
     await page.setInputFiles('#model-input', join(folder, 'node', 'checkpoint.safetensors'));
     await shows(page, '#model-line', /20 of 20 steps/, { alert: '#model-message' });
+    expect(predicted.err).toContain('trained on drawn chests alone');
+    expect(await page.innerText('#phantom-caution')).toMatch(/has seen only drawn chests/);
     await page.click('#predict');
     await shows(page, '#findings', /Pleural effusion/, { alert: '#model-message' });
     const findingRows = async (): Promise<string[][]> => (await page.locator('#findings-list li').allInnerTexts()).map((text) => text.split('\n').filter(Boolean));

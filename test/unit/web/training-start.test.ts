@@ -10,13 +10,19 @@ describe('fineTuningConfig', () => {
   const base = makeConfig('tiny', 0, { teacher, virtualBatch: 64, precision: 'f16', quality: 60, head: 'dense' });
 
   it('keeps the model of the checkpoint and takes the settings of the page', () => {
-    const config = fineTuningConfig(base, settings, true);
+    const config = fineTuningConfig(base, settings, true, false);
     expect(config).toMatchObject({ preset: 'tiny', quality: 60, head: 'dense', seed: 5, batch: 2, trainable: 'heads', checkpointEvery: 10, precision: 'f16' });
     expect(config.stages).toEqual({ align: { steps: 30, learningRate: 3e-4 } });
   });
 
   it('leaves out what the page has not: targets of a foreign teacher, a virtual batch, and f16 that the adapter lacks', () => {
-    const config = fineTuningConfig(base, settings, false);
+    const config = fineTuningConfig(base, settings, false, false);
     for (const key of ['teacher', 'virtualBatch', 'precision']) expect(config).not.toHaveProperty(key);
+  });
+
+  it('stays a model of drawn chests alone while it has seen nothing else', () => {
+    const drawn = { ...base, phantom: true as const };
+    expect(fineTuningConfig(drawn, settings, true, true).phantom).toBe(true);
+    for (const config of [fineTuningConfig(drawn, settings, true, false), fineTuningConfig(base, settings, true, true)]) expect(config).not.toHaveProperty('phantom');
   });
 });
