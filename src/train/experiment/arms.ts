@@ -22,6 +22,8 @@ export interface Arm {
   fast: FastWeights | null;
   /** FAST's style term in another reading. */
   fastStyle?: TrainConfig['fastStyle'];
+  /** FAST's weight beside SigLIP where it is not the experiment's. */
+  fastWeight?: number;
   head: HeadKind;
 }
 
@@ -42,6 +44,7 @@ const kinds = {
   'no-position': student('ablation', ' + SFP + FAST without position attention', { fast: { ...all, position: 0 } }),
   'no-channel': student('ablation', ' + SFP + FAST without channel attention', { fast: { ...all, channel: 0 } }),
   'no-alignment': student('ablation', ' + SFP + FAST without dual-masked alignment', { fast: { ...all, feature: 0 } }),
+  'light-fast': student('ablation', ' + SFP + FAST of weight 0.5', { fastWeight: 0.5 }),
   gatys: student('ablation', ' + SFP + FAST with plain Gatys style', { fastStyle: 'gatys' }),
   grey: student('quality', ', dense heads', { input: 'grey', fast: null, head: 'dense' }),
   'low-rank': student('heads', ' + FAST + low-rank heads', { head: 'low-rank' }),
@@ -105,7 +108,7 @@ export function armConfig(arm: Arm, seed: number, experiment: ExperimentConfig):
     ...(arm.fast && { teacherHead: 'dense', fast: arm.fast }),
     ...(arm.fastStyle && { fastStyle: arm.fastStyle }),
     studentFromTeacher: false,
-    fastWeight: arm.fast ? fastWeight : 0,
+    fastWeight: arm.fast ? (arm.fastWeight ?? fastWeight) : 0,
     text: { ...config.text, ...text },
     checkpointEvery,
     // Nothing is chosen while a run trains; the validation split is scored once at its end.

@@ -8,7 +8,7 @@ const LABEL_ARMS = ['jpeg@10', 'jpeg', 'ct-lite@10', 'ct-lite'];
 
 const GROUPS: Record<ArmResult['group'], string> = {
   core: 'The comparison',
-  ablation: 'FAST without one of its terms',
+  ablation: 'FAST without one of its terms, and otherwise weighed',
   quality: 'Other inputs and qualities',
   heads: 'Other heads of as many parameters',
 };

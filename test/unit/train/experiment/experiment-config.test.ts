@@ -61,6 +61,9 @@ describe('arms', () => {
       stages: { fast: { steps: 20, learningRate: 1.2e-3 }, align: { steps: 80, learningRate: 1.2e-3 } },
     });
     expect(settings('no-style')).toEqual({ ...settings('ct-lite'), fast: { style: 0, position: 1, channel: 1, feature: 1 } });
+    const heavy = { ...config, train: { ...config.train, fastWeight: 100 } };
+    expect(armConfig(armOf('light-fast', 75), 3, heavy)).toEqual(settings('ct-lite'));
+    expect(armConfig(armOf('ct-lite', 75), 3, heavy).fastWeight).toBe(100);
     expect(settings('gatys')).toEqual({ ...settings('ct-lite'), fastStyle: 'gatys' });
     expect(settings('low-rank')).toEqual({ ...settings('ct-lite'), head: 'low-rank' });
   });
