@@ -38,6 +38,8 @@ const uniformAlignment = BINDING_ALIGNMENT;
 export const storageAlignment = BINDING_ALIGNMENT;
 /** On CPU adapters an invocation costs as much as dozens of elements. */
 const softwareRun = 64;
+/** How long a device that is gone may take to say so. */
+const lossNoticeMs = 1000;
 const maxCachedBindGroups = 8192;
 /** New bind groups, of all devices, after which those that nobody holds any more are collected. */
 const bindGroupsBetweenCollections = 8192;
@@ -181,6 +183,8 @@ export class Device {
       return staging.getMappedRange().slice(0, view.bytes);
     } catch (cause) {
       await this.checkErrors();
+      // Only a lost device ends the wait for a buffer so, and in Chromium now and then before it says that it is lost.
+      if (cause instanceof Error && cause.name === 'AbortError') await Promise.race([this.gpu.lost, new Promise((resolve) => setTimeout(resolve, lossNoticeMs))]);
       if (this.lostError) throw this.lostError;
       throw cause instanceof EngineError ? cause : new EngineError('read', String(cause), { cause });
     } finally {
