@@ -54,11 +54,17 @@ function originOf({ adapter, node, versions, rows }: PeerResults): string {
   return `${adapterTitle(adapter)} is "${adapter}", ${dateRange(rows.map(({ date }) => date))}, Node ${node.replace(/^v/, '')}${rounds.length ? `, ${numberRange(rounds)} rounds` : ''}; ${used.join(', ')}.`;
 }
 
-/** Why an engine that took part has no time, in its own words. */
+/** Why an engine that took part has no time, in its own words: of each engine and reason the cases, or that it was all of them. */
 function reasonsOf({ adapter, rows }: PeerResults): string[] {
-  return rows.flatMap(({ problem, engines }) =>
-    Object.entries(engines).flatMap(([name, result]) => (isTime(result) || result.note === NOT_OFFERED ? [] : [`- ${problem}, ${adapterTitle(adapter)}, ${titles[name] ?? name}: ${result.note}`])),
-  );
+  const cases = new Map<string, string[]>();
+  for (const { problem, engines } of rows) {
+    for (const [name, result] of Object.entries(engines)) {
+      if (isTime(result) || result.note === NOT_OFFERED) continue;
+      const reason = `${titles[name] ?? name}: ${result.note}`;
+      cases.set(reason, [...(cases.get(reason) ?? []), problem]);
+    }
+  }
+  return [...cases].map(([reason, names]) => `- ${names.length === rows.length && rows.length > 1 ? 'every case' : names.join('; ')}, ${adapterTitle(adapter)}, ${reason}`);
 }
 
 function notRun({ adapter, rows }: PeerResults, problems: readonly ComparedProblem[]): string[] {
