@@ -139,14 +139,17 @@ export class TrainingPage {
     byId('notes').hidden = true;
     let title = 'Stopped';
     try {
-      title = OUTCOMES[(await run()).outcome];
+      const { outcome } = await run();
+      title = OUTCOMES[outcome];
+      // Listed before it is said: "the report is below" is true when it is read.
+      this.isRunning = false;
+      await this.listRuns();
     } catch (error) {
+      this.isRunning = false;
       this.complain(error);
+      void this.listRuns();
     }
     say(byId('training-busy'), null);
-    // Listed before it is said: "the report is below" is true when it is read.
-    this.isRunning = false;
-    await this.listRuns();
     this.setRunning(false);
     byId('live-title').textContent = title;
   }
