@@ -10,15 +10,15 @@ export interface Conv3dOptions {
   dilation?: number | Triple;
   /** Input and output channels are cut into this many groups that do not see each other; `groups` = channels is depthwise. */
   groups?: number;
-  /** Overrides the adapter's plan (for tests and benches); `subgroup` and `columns` still fall back where they cannot run. */
+  /** Overrides the adapter's plan (for tests and benches); `subgroup` still falls back where it cannot run. */
   plan?: Conv3dPlan;
 }
 
 /**
- * `subgroup`: on CPU adapters that broadcast in registers; `columns`: matrix products; `plain`: tiles of channels, or one channel at a
- * time where there are few; `wide`: tiles of as many channels at twice as many positions.
+ * `subgroup`: on CPU adapters that broadcast in registers; `plain`: tiles of channels, or one channel at a time where there are few;
+ * `wide`: tiles of as many channels at twice as many positions.
  */
-export type Conv3dPlan = 'plain' | 'wide' | 'subgroup' | 'columns';
+export type Conv3dPlan = 'plain' | 'wide' | 'subgroup';
 
 export type Pass = 'forward' | 'input-gradient' | 'weight-gradient';
 

@@ -1,191 +1,20 @@
-import backwardBiasSource from '../../../kernels/conv3d.backward-bias.wgsl';
-import backwardWeightSingleSource from '../../../kernels/conv3d.backward-weight-single.wgsl';
-import backwardWeightSubgroupSource from '../../../kernels/conv3d.backward-weight-subgroup.wgsl';
-import backwardWeightWideSource from '../../../kernels/conv3d.backward-weight-wide.wgsl';
-import backwardWeightSource from '../../../kernels/conv3d.backward-weight.wgsl';
-import packWeightSource from '../../../kernels/conv3d.pack-weight.wgsl';
-import singleSource from '../../../kernels/conv3d.single.wgsl';
-import subgroupSource from '../../../kernels/conv3d.subgroup.wgsl';
-import tiledSource from '../../../kernels/conv3d.tiled.wgsl';
-import wideSource from '../../../kernels/conv3d.wide.wgsl';
-import { bytesPerElement, defineKernel, floats, sizeOf, type Device, type KernelSpec, type ParamType, type Shape } from '../../engine/index.ts';
+import { bytesPerElement, sizeOf, type Device, type Shape } from '../../engine/index.ts';
 import type { Engine } from '../engine.ts';
 import { checkDType, checkTensor, defineOp, floatType, runKernel } from '../op.ts';
 import type { PlanTrial } from '../plan-table.ts';
-import { innermost } from '../split-axes.ts';
 import { record } from '../tape.ts';
 import { Tensor } from '../tensor.ts';
 import { columnSum } from './column-sum.ts';
-import { channelTile, gatherAxes, packAxes, weightGradientAxes } from './conv3d-axes.ts';
-import { canUseColumns, forwardByColumns, inputGradientByColumns, weightGradientByColumns } from './conv3d-columns.ts';
+import { channelTile } from './conv3d-axes.ts';
 import { flatStrides, geometryOf, phasesOf, product, vector, type Conv3dOptions, type Geometry, type Pass, type Phase, type Triple } from './conv3d-geometry.ts';
+import { backwardBiasKernel, gatherKernel, packWeightKernel, weightGradientKernel, type ChannelPlan } from './conv3d-kernels.ts';
 import { copyAlongAxis } from './copy-along-axis.ts';
 import { broadcastsInRegisters, hasSubgroupsOf8 } from './matmul.ts';
 import { sliceOf } from './slice.ts';
 
-/**
- * How many output channels an invocation makes at once: one, a tile of `channelTile` (`wide`: at twice as many positions), or
- * `subgroupTile` with broadcasts; or matrix products.
- */
-type ChannelPlan = GatherPlan | 'columns';
-type GatherPlan = 'single' | 'tiled' | 'wide' | 'subgroup';
-
-const laneTile = 4; // positions or columns at which an invocation of the tiled kernels computes `channelTile` output channels
-const wideTile = 2 * laneTile; // of the wide kernels
 const minTiledChannels = 4; // below this half of a tile would be padding
-const subgroupTile = 16; // output channels of the subgroup kernels,
-const minColumnPositions = 4096; // fewer make products too small to pay for laying out their columns
-const minSubgroupChannels = 12; // and so many make them worth it
+const minSubgroupChannels = 12; // so many make the tiles of the subgroup kernels worth it
 const weightGradientWorkgroups = 512; // enough to occupy a large GPU; more only adds partial sums
-
-const gatherParams: Record<string, ParamType> = {
-  in_extent: 'vec4i',
-  in_stride: 'vec4i',
-  in_base: 'vec4i',
-  in_step: 'vec4i',
-  positions: 'vec4i',
-  tap_count: 'vec4i',
-  tap_stride: 'vec4i',
-  out_extent: 'vec4i',
-  out_step: 'vec4i',
-  out_offset: 'vec4i',
-  batch: 'u32',
-  groups: 'u32',
-  in_channels: 'u32',
-  out_channels: 'u32',
-  taps: 'u32',
-  tap_start: 'u32',
-  has_bias: 'u32',
-  accumulate: 'u32',
-  weight_in_stride: 'u32',
-  weight_out_stride: 'u32',
-};
-
-const gatherWorkgroups =
-  (channels: number, positionsPerLane: number): KernelSpec['workgroups'] =>
-  ({ batch, groups, out_channels, positions }, { LANES }) =>
-    Math.ceil((batch! * product(positions as unknown as number[])) / (positionsPerLane * LANES!)) * groups! * Math.ceil(out_channels! / channels);
-
-const tiledKernel = defineKernel({
-  label: 'conv3d.tiled',
-  source: tiledSource,
-  inputs: ['x', 'weight', 'bias'],
-  outputs: ['y'],
-  elements: floats('x', 'y'),
-  params: gatherParams,
-  constants: { LANES: 32 },
-  workgroups: gatherWorkgroups(channelTile, laneTile),
-  split: (params) => gatherAxes(params, true),
-});
-
-const wideKernel = defineKernel({ ...tiledKernel, label: 'conv3d.wide', source: wideSource, constants: { LANES: 8 }, workgroups: gatherWorkgroups(channelTile, wideTile) });
-
-const subgroupKernel = defineKernel({
-  ...tiledKernel,
-  label: 'conv3d.subgroup',
-  source: subgroupSource,
-  constants: { LANES: 8 },
-  workgroups: gatherWorkgroups(subgroupTile, laneTile),
-  features: ['subgroups'],
-});
-
-const singleKernel = defineKernel({
-  label: 'conv3d.single',
-  source: singleSource,
-  inputs: ['x', 'weight', 'bias'],
-  outputs: ['y'],
-  elements: floats('x', 'y'),
-  params: gatherParams,
-  constants: { LANES: 32 },
-  workgroups: gatherWorkgroups(1, laneTile),
-  split: (params) => gatherAxes(params, false),
-});
-
-const packWeightKernel = defineKernel({
-  label: 'conv3d.pack-weight',
-  source: packWeightSource,
-  inputs: ['weight'],
-  outputs: ['y'],
-  params: { groups: 'u32', in_channels: 'u32', out_channels: 'u32', taps: 'u32', weight_in_stride: 'u32', weight_out_stride: 'u32' },
-  constants: { WORKGROUP_SIZE: 64 },
-  workgroups: ({ groups, in_channels, out_channels, taps }, { WORKGROUP_SIZE }) =>
-    Math.ceil((groups! * Math.ceil(out_channels! / channelTile) * channelTile * in_channels! * taps!) / WORKGROUP_SIZE!),
-  split: packAxes,
-});
-
-const weightParams: Record<string, ParamType> = {
-  in_extent: 'vec4i',
-  out_extent: 'vec4i',
-  kernel: 'vec4i',
-  stride: 'vec4i',
-  padding: 'vec4i',
-  dilation: 'vec4i',
-  batch: 'u32',
-  groups: 'u32',
-  in_channels: 'u32',
-  out_channels: 'u32',
-  rows_per_chunk: 'u32',
-  chunks: 'u32',
-};
-
-const weightGradientWorkgroupsOf =
-  (channels: number, columnsPerLane: number): KernelSpec['workgroups'] =>
-  ({ groups, in_channels, out_channels, chunks, kernel }, { LANES }) =>
-    chunks! * groups! * Math.ceil(out_channels! / channels) * Math.ceil((in_channels! * product(kernel as unknown as number[])) / (columnsPerLane * LANES!));
-
-const backwardWeightKernel = defineKernel({
-  label: 'conv3d.backward-weight',
-  source: backwardWeightSource,
-  inputs: ['x', 'dy'],
-  outputs: ['d_weight'],
-  elements: floats('x', 'dy'),
-  params: weightParams,
-  constants: { LANES: 8 },
-  workgroups: weightGradientWorkgroupsOf(channelTile, laneTile),
-  split: weightGradientAxes,
-});
-
-const backwardWeightWideKernel = defineKernel({
-  ...backwardWeightKernel,
-  label: 'conv3d.backward-weight-wide',
-  source: backwardWeightWideSource,
-  workgroups: weightGradientWorkgroupsOf(channelTile, wideTile),
-});
-
-const backwardWeightSubgroupKernel = defineKernel({
-  ...backwardWeightKernel,
-  label: 'conv3d.backward-weight-subgroup',
-  source: backwardWeightSubgroupSource,
-  workgroups: weightGradientWorkgroupsOf(subgroupTile, laneTile),
-  features: ['subgroups'],
-});
-
-const backwardWeightSingleKernel = defineKernel({
-  label: 'conv3d.backward-weight-single',
-  source: backwardWeightSingleSource,
-  inputs: ['x', 'dy'],
-  outputs: ['d_weight'],
-  elements: floats('x', 'dy'),
-  params: weightParams,
-  constants: { LANES: 32 },
-  workgroups: weightGradientWorkgroupsOf(1, 1),
-  split: weightGradientAxes,
-});
-
-const weightGradientKernels = { subgroup: backwardWeightSubgroupKernel, wide: backwardWeightWideKernel, tiled: backwardWeightKernel, single: backwardWeightSingleKernel };
-
-const backwardBiasKernel = defineKernel({
-  label: 'conv3d.backward-bias',
-  source: backwardBiasSource,
-  inputs: ['dy'],
-  outputs: ['d_bias'],
-  elements: floats('dy'),
-  params: { rows: 'u32', columns: 'u32' },
-  constants: { WORKGROUP_SIZE: 64 },
-  workgroups: ({ rows }) => rows!,
-  slab: { param: 'rows', bindings: ['dy', 'd_bias'] },
-  split: ({ columns }) => [{ ...innermost('columns', columns!, 'dy'), sums: ['d_bias'] }],
-});
 
 /**
  * 3D convolution (cross-correlation, as PyTorch's) with zero padding.
@@ -219,14 +48,13 @@ function choosePlan(engine: Engine, pass: Pass, geometry: Geometry): ChannelPlan
   const fixed = fixedPlan(device, pass, geometry);
   if (geometry.plan || geometry.dtype === 'f16') return fixed; // plans are measured with f32
   return engine.plans.choose(fixed, () => {
-    const others = (['columns', 'subgroup', 'wide', 'tiled', 'single'] as const).filter((plan) => plan !== fixed && (plan !== 'subgroup' || hasSubgroupsOf8(device)) && (plan !== 'columns' || canUseColumns(device, pass, geometry)));
+    const others = (['subgroup', 'wide', 'tiled', 'single'] as const).filter((plan) => plan !== fixed && (plan !== 'subgroup' || hasSubgroupsOf8(device)));
     const taps = product(kernel);
     const positions = product(outExtent);
     return {
       op: `conv3d.${pass}`,
       extents: { batch, groups, in: inChannels, out: outChannels, taps, positions, stride: product(stride) },
       plans: [fixed, ...others],
-      isComposite: true,
       trial: conv3dTrial(pass, geometry),
     };
   });
@@ -234,11 +62,9 @@ function choosePlan(engine: Engine, pass: Pass, geometry: Geometry): ChannelPlan
 
 /** The plan that was fastest on this kind of adapter for so many output channels, or what comes closest to the plan asked for. */
 function fixedPlan(device: Device, pass: Pass, geometry: Geometry): ChannelPlan {
-  const { plan: wanted, inChannels, outChannels, outExtent } = geometry;
+  const { plan: wanted, inChannels, outChannels } = geometry;
   const made = pass === 'input-gradient' ? inChannels : outChannels;
   const broadcasts = broadcastsInRegisters(device);
-  const isWorthColumns = broadcasts && Math.min(inChannels, outChannels) >= minTiledChannels && product(outExtent) >= minColumnPositions;
-  if ((wanted === 'columns' || (wanted === undefined && isWorthColumns)) && canUseColumns(device, pass, geometry)) return 'columns';
   if ((wanted ?? 'subgroup') === 'subgroup' && made >= minSubgroupChannels && broadcasts) return 'subgroup';
   if (made < minTiledChannels) return 'single';
   return wanted === 'wide' || (wanted === undefined && device.isSoftware && !broadcasts) ? 'wide' : 'tiled';
@@ -267,10 +93,9 @@ function conv3dTrial(pass: Pass, geometry: Geometry): PlanTrial<ChannelPlan> {
 }
 
 function runForward(x: Tensor, weight: Tensor, bias: Tensor | null, y: Tensor, geometry: Geometry, plan: ChannelPlan): void {
-  if (plan === 'columns') return forwardByColumns(x, weight, bias, y, geometry);
   const { batch, groups, inChannels, outChannels, inExtent, outExtent, kernel, stride, before, dilation } = geometry;
   const taps = product(kernel);
-  const gather = prepareGather(weight, { groups, inChannels, outChannels, taps, inStride: taps, outStride: inChannels * taps, plan });
+  const gather = prepareGather(weight, { groups, inChannels, outChannels, taps, inStride: taps, outStride: inChannels * taps, plan, geometry });
   runKernel(gather.kernel, { x, weight: gather.weight, bias: bias ?? x.engine.zeros([1]), y }, {
     ...gather.params,
     batch,
@@ -295,7 +120,6 @@ function runForward(x: Tensor, weight: Tensor, bias: Tensor | null, y: Tensor, g
  * from the part of dY that reaches it: the kernels' own pieces would copy it once a phase.
  */
 function inputGradient(dY: Tensor, weight: Tensor, geometry: Geometry, plan: ChannelPlan): Tensor {
-  if (plan === 'columns') return inputGradientByColumns(dY, weight, geometry);
   const { batch, groups, inChannels, inExtent, outExtent, kernel, stride, before, dilation } = geometry;
   const { engine } = dY;
   const shape = [batch, groups * inChannels, ...inExtent];
@@ -326,12 +150,12 @@ function inputGradient(dY: Tensor, weight: Tensor, geometry: Geometry, plan: Cha
  * dX as a gather: input positions with the same remainder by the stride (a phase) read the same taps, so each phase is a
  * convolution of dY with stride 1 and every `step`-th tap. The phases tile dX: each element is written once.
  */
-function inputGradientByPhases(dY: Tensor, weight: Tensor, geometry: Geometry, plan: GatherPlan): Tensor {
+function inputGradientByPhases(dY: Tensor, weight: Tensor, geometry: Geometry, plan: ChannelPlan): Tensor {
   const { engine } = dY;
   const { batch, groups, inChannels, outChannels, inExtent, outExtent, kernel } = geometry;
   const taps = product(kernel);
   const dX = engine.empty([batch, groups * inChannels, ...inExtent], dY.dtype);
-  const gather = prepareGather(weight, { groups, inChannels: outChannels, outChannels: inChannels, taps, inStride: inChannels * taps, outStride: taps, plan });
+  const gather = prepareGather(weight, { groups, inChannels: outChannels, outChannels: inChannels, taps, inStride: inChannels * taps, outStride: taps, plan, geometry });
   const bias = engine.zeros([1]);
   const [depthPhases, rowPhases, columnPhases] = ([0, 1, 2] as const).map((axis) => phasesOf(axis, geometry)) as [Phase[], Phase[], Phase[]];
   for (const depth of depthPhases) {
@@ -368,26 +192,25 @@ interface WeightLayout {
   taps: number;
   inStride: number;
   outStride: number;
-  plan: GatherPlan;
+  plan: ChannelPlan;
+  geometry: Geometry;
 }
 
 /** A gather convolution's kernel, the weight as that kernel reads it, and their params. */
-function prepareGather(weight: Tensor, { groups, inChannels, outChannels, taps, inStride, outStride, plan }: WeightLayout) {
+function prepareGather(weight: Tensor, { groups, inChannels, outChannels, taps, inStride, outStride, plan, geometry }: WeightLayout) {
   const params = { groups, in_channels: inChannels, out_channels: outChannels, taps, weight_in_stride: inStride, weight_out_stride: outStride };
-  if (plan === 'single') return { kernel: singleKernel, weight, params };
+  const kernel = gatherKernel(plan, geometry);
+  if (plan === 'single') return { kernel, weight, params };
   const packed = weight.engine.empty([groups, Math.ceil(outChannels / channelTile), taps, inChannels, channelTile]);
   runKernel(packWeightKernel, { weight, y: packed }, params);
-  return { kernel: { subgroup: subgroupKernel, wide: wideKernel, tiled: tiledKernel }[plan], weight: packed, params };
+  return { kernel, weight: packed, params };
 }
 
 function weightGradient(x: Tensor, dY: Tensor, geometry: Geometry, plan: ChannelPlan): Tensor {
-  if (plan === 'columns') return weightGradientByColumns(x, dY, geometry);
   const { batch, groups, inChannels, outChannels, inExtent, outExtent, kernel, stride, before, dilation } = geometry;
-  const { [plan]: gradientKernel } = weightGradientKernels;
   const columns = inChannels * product(kernel);
   const rows = batch * outExtent[0] * outExtent[1];
-  const [channelsEach, columnsEach] = ({ subgroup: [subgroupTile, laneTile], wide: [channelTile, wideTile], tiled: [channelTile, laneTile], single: [1, 1] } as const)[plan];
-  const workgroupsPerChunk = groups * Math.ceil(outChannels / channelsEach) * Math.ceil(columns / (columnsEach * gradientKernel.constants!.LANES!));
+  const { kernel: gradientKernel, workgroupsPerChunk } = weightGradientKernel(plan, geometry);
   const shape = [groups * outChannels, inChannels, ...kernel];
   const mostChunks = Math.max(1, Math.floor(x.engine.device.bindingLimit / (4 * sizeOf(shape)))); // all partial sums are bound at once
   const rowsPerChunk = Math.ceil(rows / Math.min(rows, mostChunks, Math.ceil(weightGradientWorkgroups / workgroupsPerChunk)));

@@ -34,13 +34,17 @@ const cases: { what: string; x: number[]; weight: number[]; options?: Conv3dOpti
   { what: 'three groups', x: [2, 15, 4, 5, 3], weight: [27, 5, 2, 3, 1], options: { groups: 3, padding: [1, 1, 0] } },
   { what: 'depthwise, causal', x: [2, 7, 5, 4, 9], weight: [7, 1, 3, 3, 3], options: { groups: 7, padding: [[2, 0], [1, 1], [1, 1]] } },
   { what: 'depthwise with two outputs a channel', x: [1, 3, 5, 5, 5], weight: [6, 1, 3, 3, 3], options: { groups: 3, stride: 2 } },
+  {
+    what: 'neighbouring taps, many channels with a remainder', x: [2, 13, 4, 5, 9], weight: [21, 13, 2, 3, 3],
+    options: { stride: [2, 1, 1], dilation: [1, 2, 1], padding: [[1, 0], [2, 1], [0, 2]] },
+  },
   { what: 'a stride longer than the kernel', x: [1, 4, 7, 7, 7], weight: [4, 4, 1, 2, 2], options: { stride: 3 } },
   { what: 'a kernel of 63 on 65', x: [1, 2, 1, 1, 65], weight: [4, 2, 1, 1, 63] },
   { what: 'several chunks of the weight gradient', x: [2, 2, 33, 20, 3], weight: [4, 2, 1, 3, 3], options: { padding: 1 } },
 ];
 
 describe('conv3d', () => {
-  for (const [plan, { what, x: xShape, weight: weightShape, options }] of cases.flatMap((each) => (['plain', 'wide', 'subgroup', 'columns'] as const).map((plan) => [plan, each] as const))) {
+  for (const [plan, { what, x: xShape, weight: weightShape, options }] of cases.flatMap((each) => (['plain', 'wide', 'subgroup'] as const).map((plan) => [plan, each] as const))) {
     it(`${plan}: agrees with its reference: ${what}`, async () => {
       await expectOp({
         inputs: { x: input(xShape, 1), weight: input(weightShape, 2), bias: input([weightShape[0]!], 3) },
