@@ -1,7 +1,8 @@
 // What the attention kernels share. HEAD_VECS is the longest row, in vec4f, that their registers hold. The host writes the number in
 // the place of HEAD_VECS_VALUE, because arrays of registers need a size known before overrides.
 const HEAD_VECS: u32 = HEAD_VECS_VALUE;
-const LOWEST = -3.0e38; // stands for -inf, so that rows masked with -inf have no inf - inf
+
+#include "include/attention-params.wgsl"
 
 override WORKGROUP_SIZE: u32 = 64;
 // 0: a workgroup stays within one (batch, head), so that its invocations read the same rows of the other side at the same time.
@@ -10,20 +11,6 @@ override PACKED: u32 = 0;
 // 1: rows have HEAD_VECS, and loops over them are unrolled, so that they stay in registers: right for GPUs.
 // 0: rows have params.vecs. Compilers of CPU adapters take up to a minute for the unrolled code, and it runs no faster there.
 override UNROLLED: u32 = 0;
-
-struct Params {
-  bias_stride: vec4u, // elements between batches, heads, queries, keys; 0 where the bias is broadcast
-  pairs: u32, // batches times heads
-  heads: u32,
-  queries: u32,
-  keys: u32,
-  vecs: u32, // head dimension / 4; at most HEAD_VECS
-  causal: u32, // key j is visible to query i where j ≤ i + diagonal
-  diagonal: i32, // 0 unless the rows are a part of all queries or keys
-  has_bias: u32,
-  resume: u32, // forward: 1 goes on from the y and stats of the keys before these
-  scale: f32,
-}
 
 struct Place { pair: u32, row: u32, first: u32 }
 
@@ -45,10 +32,6 @@ fn visible_keys_of(i: u32) -> u32 {
 
 fn first_query_of(j: u32) -> u32 {
   return u32(max(i32(j) - params.diagonal, 0));
-}
-
-fn bias_start(pair: u32) -> u32 {
-  return (pair / params.heads) * params.bias_stride.x + (pair % params.heads) * params.bias_stride.y;
 }
 
 // Sum of the components.

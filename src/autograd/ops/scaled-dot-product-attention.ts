@@ -3,13 +3,16 @@ import backwardKeyValueSource from '../../../kernels/attention.backward-key-valu
 import backwardQuerySource from '../../../kernels/attention.backward-query.wgsl';
 import backwardRowsSource from '../../../kernels/attention.backward-rows.wgsl';
 import fitRowsSource from '../../../kernels/attention.fit-rows.wgsl';
+import forwardTileSubgroupSource from '../../../kernels/attention.forward-tile-subgroup.wgsl';
+import forwardTileSource from '../../../kernels/attention.forward-tile.wgsl';
 import forwardSource from '../../../kernels/attention.forward.wgsl';
-import { check, defineKernel, floats, formatShape, sizeOf, type Kernel, type KernelSpec } from '../../engine/index.ts';
+import { check, defineKernel, floats, formatShape, sizeOf, type Kernel, type KernelSpec, type SplitAxis } from '../../engine/index.ts';
 import { checkDType, checkTensor, defineOp, floatType, runKernel } from '../op.ts';
 import { record } from '../tape.ts';
 import type { Tensor } from '../tensor.ts';
 import { attentionAxes, biasGradientAxes } from './attention-axes.ts';
 import { attentionBackwardProducts, attentionForwardProducts, fitsProducts } from './attention-products.ts';
+import { hasSubgroupsOf8 } from './matmul.ts';
 
 export interface AttentionOptions {
   /** Added to the scores before the softmax: broadcasts to [B, H, Tq, Tk]. Masks are large negative numbers or −∞. */
@@ -18,12 +21,15 @@ export interface AttentionOptions {
   causal?: boolean;
   /** Factor of q·k. Default 1/√D. */
   scale?: number;
-  /** Overrides the adapter's plan (for tests and benches). */
+  /** Overrides the adapter's plan (for tests and benches); where it cannot run, `registers`. `tile` leaves the backward pass to the adapter's. */
   plan?: AttentionPlan;
 }
 
-/** `registers`: one kernel that never stores the scores. `products`: matrix products with the scores of a block of queries in between. */
-export type AttentionPlan = 'registers' | 'products';
+/**
+ * `registers`: one kernel that never stores the scores. `products`: matrix products with the scores of a block of queries in between.
+ * `tile`: as `registers`, four queries an invocation, for CPU adapters and the forward pass.
+ */
+export type AttentionPlan = 'registers' | 'products' | 'tile';
 
 /** Extents of q [batches, heads, queries, headDim] and of k and v [batches, heads, keys, headDim]. */
 export interface AttentionDimensions {
@@ -43,6 +49,12 @@ const packedRows = 32;
 /** On CPU adapters: fewer queries or keys leave most of the products' tiles idle. */
 const leastForProducts = 24;
 
+/** Head dimensions up to this fit the tile kernels, and so many queries an invocation. */
+const tileHeadDim = 32;
+const tileQueries = 4;
+/** Fewer queries leave more than half of a tile idle. */
+const leastForTile = 16;
+
 const params = { bias_stride: 'vec4u', pairs: 'u32', heads: 'u32', queries: 'u32', keys: 'u32', vecs: 'u32', causal: 'u32', diagonal: 'i32', has_bias: 'u32', resume: 'u32', scale: 'f32' } as const;
 const constants = { WORKGROUP_SIZE: 64, PACKED: 0, UNROLLED: 0 };
 
@@ -60,6 +72,8 @@ interface HeadKernels {
 /** Bindings that stay f32. */
 const notActivations: ReadonlySet<string> = new Set(['bias', 'row', 'stats']);
 
+const forwardAxes = (params: Record<string, number>): SplitAxis[] => attentionAxes(params, { byQuery: ['q', 'y', 'stats'], byKey: ['k', 'v'] });
+
 const headKernels: HeadKernels[] = [16, 24, 32, 64, maxHeadDim].map((headDim) => {
   const kernel = (name: string, source: string, inputs: string[], outputs: string[], rows: 'queries' | 'keys', split: KernelSpec['split']): Kernel =>
     defineKernel({
@@ -75,7 +89,7 @@ const headKernels: HeadKernels[] = [16, 24, 32, 64, maxHeadDim].map((headDim) =>
     });
   return {
     headDim,
-    forward: kernel('forward', forwardSource, ['q', 'k', 'v', 'bias'], ['y', 'stats'], 'queries', (params) => attentionAxes(params, { byQuery: ['q', 'y', 'stats'], byKey: ['k', 'v'] })),
+    forward: kernel('forward', forwardSource, ['q', 'k', 'v', 'bias'], ['y', 'stats'], 'queries', forwardAxes),
     backwardQuery: kernel('backward-query', backwardQuerySource, ['q', 'k', 'v', 'bias', 'dy', 'row'], ['dq'], 'queries', (params) =>
       attentionAxes(params, { byQuery: ['q', 'dy', 'row', 'dq'], byKey: ['k', 'v'] }, { keys: ['dq'] }),
     ),
@@ -84,6 +98,24 @@ const headKernels: HeadKernels[] = [16, 24, 32, 64, maxHeadDim].map((headDim) =>
     ),
   };
 });
+
+function tileKernel(label: string, source: string, features: KernelSpec['features'] = []): Kernel {
+  return defineKernel({
+    label,
+    source,
+    inputs: ['q', 'k', 'v', 'bias'],
+    outputs: ['y', 'stats'],
+    elements: floats('q', 'k', 'v', 'y'),
+    params,
+    constants: { LANES: 8 },
+    workgroups: ({ pairs, queries }, { LANES }) => pairs! * Math.ceil(queries! / (tileQueries * LANES!)),
+    split: forwardAxes,
+    features,
+  });
+}
+
+const forwardTileKernel = tileKernel('attention.forward-tile', forwardTileSource);
+const forwardTileSubgroupKernel = tileKernel('attention.forward-tile-subgroup', forwardTileSubgroupSource, ['subgroups']);
 
 function workgroupsFor(axis: 'queries' | 'keys'): KernelSpec['workgroups'] {
   return ({ pairs, [axis]: rows }, { WORKGROUP_SIZE, PACKED }) =>
@@ -164,7 +196,8 @@ export const scaledDotProductAttention = defineOp('scaledDotProductAttention', (
   const forward = (plan: AttentionPlan, { q, k, v, bias }: Record<'q' | 'k' | 'v' | 'bias', Tensor>): { y: Tensor; stats: Tensor } => {
     if (plan === 'products') return attentionForwardProducts({ q, k, v }, { ...common, bias });
     const [y, stats] = [engine.empty(q.shape, q.dtype), engine.empty([rows, 2])];
-    runKernel(kernels.forward, { q, k, v, bias, y, stats }, shared, byQuery);
+    if (plan === 'tile') runKernel(hasSubgroupsOf8(engine.device) ? forwardTileSubgroupKernel : forwardTileKernel, { q, k, v, bias, y, stats }, shared);
+    else runKernel(kernels.forward, { q, k, v, bias, y, stats }, shared, byQuery);
     return { y, stats };
   };
   const backward = (plan: AttentionPlan, operands: AttentionBackwardOperands, needsQ = true, needsKeyOrValue = true): Record<'dq' | 'dk' | 'dv', Tensor | null> => {
@@ -185,11 +218,18 @@ export const scaledDotProductAttention = defineOp('scaledDotProductAttention', (
 
   // In f16 the compiler of lavapipe takes 20 s for the registers' kernels.
   const suitsProducts = isSoftware && (q.dtype === 'f16' || Math.min(d.queries, d.keys) >= leastForProducts);
-  const plans = !fitsProducts(fitted, boundBias, d) ? (['registers'] as const) : suitsProducts ? (['products', 'registers'] as const) : (['registers', 'products'] as const);
-  const wanted = options.plan && (plans.includes(options.plan as never) ? options.plan : 'registers');
+  const canTile = isSoftware && 4 * vecs <= tileHeadDim;
+  const plansOf = (pass: 'forward' | 'backward'): readonly [AttentionPlan, ...AttentionPlan[]] => {
+    const fits = fitsProducts(fitted, boundBias, d);
+    const others: [AttentionPlan, ...AttentionPlan[]] = !fits ? ['registers'] : suitsProducts ? ['products', 'registers'] : ['registers', 'products'];
+    if (pass === 'backward' || !canTile) return others;
+    return d.queries >= leastForTile ? ['tile', ...others] : [...others, 'tile'];
+  };
   const shapes = { q: fitted.q.shape, k: fitted.k.shape, v: fitted.v.shape, bias: boundBias.shape };
-  const choose = (pass: 'forward' | 'backward'): AttentionPlan =>
-    wanted ?? (q.dtype === 'f16' ? plans[0] : engine.plans.choose<AttentionPlan>(plans[0], () => ({
+  const choose = (pass: 'forward' | 'backward'): AttentionPlan => {
+    const plans = plansOf(pass);
+    const wanted = options.plan && (plans.includes(options.plan) ? options.plan : pass === 'backward' && options.plan === 'tile' ? plans[0] : 'registers');
+    return wanted ?? (q.dtype === 'f16' ? plans[0] : engine.plans.choose<AttentionPlan>(plans[0], () => ({
       op: `attention.${pass}`,
       variant: `${causal ? 'causal' : ''}${bias ? ' biased' : ''}`.trim(),
       extents: { pairs: common.pairs, queries: d.queries, keys: d.keys, columns: 4 * vecs },
@@ -199,10 +239,11 @@ export const scaledDotProductAttention = defineOp('scaledDotProductAttention', (
         const operands = { q: operand(shapes.q), k: operand(shapes.k), v: operand(shapes.v), bias: operand(shapes.bias) };
         if (pass === 'forward') return (plan) => Object.values(forward(plan, operands));
         const dy = operand(shapes.q);
-        const row = rowsOf({ ...forward(plans[0], operands), dy });
+        const row = rowsOf({ ...forward(plansOf('forward')[0], operands), dy });
         return (plan) => Object.values(backward(plan, { ...operands, dy, row })) as Tensor[];
       },
     })));
+  };
 
   const { y, stats } = forward(choose('forward'), { ...fitted, bias: boundBias });
   return record(fitRows(y, d.headDim), 'scaledDotProductAttention', [q, k, v, bias], { ...fitted, bias: boundBias, y, stats }, (dY, saved, [needsQ, needsK, needsV, needsBias]) => {

@@ -192,7 +192,7 @@ describe.skipIf(!device.canF16)('in f16', () => {
     { size: [70, 3, 5, 3, 7] }, // more scores than `products` holds at once where the binding limit is small
   ];
   // Of `registers` one: its kernels in f16 keep lavapipe's compiler busy for 20 s.
-  for (const [plan, { size, bias, causal }] of [['registers', attentions[3]!] as const, ...attentions.map((each) => ['products', each] as const)]) {
+  for (const [plan, { size, bias, causal }] of [['registers', attentions[3]!] as const, ...attentions.flatMap((each) => [['products', each] as const, ['tile', each] as const])]) {
     it(`scaledDotProductAttention, ${plan}: [${size}]${bias ? ' with bias' : ''}${causal ? ', causal' : ''}`, async () => {
       const [batches, heads, queries, keys, headDim] = size;
       const d = { batches, heads, queries, keys, headDim };

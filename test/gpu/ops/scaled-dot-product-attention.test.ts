@@ -42,7 +42,7 @@ const cases: Case[] = [
 ];
 
 describe('scaledDotProductAttention', () => {
-  for (const [plan, { size, bias, causal, scale }] of cases.flatMap((each) => (['registers', 'products'] as const).map((plan) => [plan, each] as const))) {
+  for (const [plan, { size, bias, causal, scale }] of cases.flatMap((each) => (['registers', 'products', 'tile'] as const).map((plan) => [plan, each] as const))) {
     it(`${plan}: agrees with its reference on [${size}]${bias ? ` with bias [${bias}]` : ''}${causal ? ', causal' : ''}`, async () => {
       const [batches, heads, queries, keys, headDim] = size;
       const d: AttentionDimensions = { batches, heads, queries, keys, headDim };
@@ -139,7 +139,7 @@ describe('scaledDotProductAttention', () => {
     return Array.from(values).filter((_, i) => i % stride === 0);
   }
 
-  for (const plan of ['registers', 'products'] as const) {
+  for (const plan of ['registers', 'products', 'tile'] as const) {
     it(`${plan}: takes memory in proportion to the length of the sequences, forward and backward`, async () => {
       const engine = await openTestEngine();
       const peakOf = async (tokens: number): Promise<number> => {
