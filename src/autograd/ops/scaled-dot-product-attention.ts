@@ -159,8 +159,8 @@ const fitRowsKernel = defineKernel({
 });
 
 /**
- * softmax(scale·q·kᵀ + bias)·v for each batch and head, without ever storing Tq × Tk scores: online softmax (Dao et al. 2022), or
- * on CPU adapters the scores of at most 128 queries at a time, within 16 MiB.
+ * softmax(scale·q·kᵀ + bias)·v for each batch and head, without ever storing Tq × Tk scores: online softmax (Dao et al. 2022), or,
+ * in some passes on CPU adapters, the scores of at most 128 queries at a time, within 16 MiB.
  *
  * `q` [B, H, Tq, D]; `k`, `v` [B, H, Tk, D], D ≤ 128, all f32 or all f16; `bias`, f32, broadcasts to [B, H, Tq, Tk]. Result [B, H, Tq,
  * D] in the type of q; scores, weights and sums are f32 either way, and so is what is saved for each query. `causal`: query i
