@@ -1,12 +1,16 @@
 import backwardBiasSource from '../../../kernels/attention.backward-bias.wgsl';
 import backwardKeyValueSource from '../../../kernels/attention.backward-key-value.wgsl';
+import backwardKeyValueTileSource from '../../../kernels/attention.backward-key-value-tile.wgsl';
+import backwardKeyValueTileSubgroupSource from '../../../kernels/attention.backward-key-value-tile-subgroup.wgsl';
 import backwardQuerySource from '../../../kernels/attention.backward-query.wgsl';
+import backwardQueryTileSource from '../../../kernels/attention.backward-query-tile.wgsl';
+import backwardQueryTileSubgroupSource from '../../../kernels/attention.backward-query-tile-subgroup.wgsl';
 import backwardRowsSource from '../../../kernels/attention.backward-rows.wgsl';
 import fitRowsSource from '../../../kernels/attention.fit-rows.wgsl';
-import forwardTileSubgroupSource from '../../../kernels/attention.forward-tile-subgroup.wgsl';
-import forwardTileSource from '../../../kernels/attention.forward-tile.wgsl';
 import forwardSource from '../../../kernels/attention.forward.wgsl';
-import { check, defineKernel, floats, formatShape, sizeOf, type Kernel, type KernelSpec, type SplitAxis } from '../../engine/index.ts';
+import forwardTileSource from '../../../kernels/attention.forward-tile.wgsl';
+import forwardTileSubgroupSource from '../../../kernels/attention.forward-tile-subgroup.wgsl';
+import { check, defineKernel, floats, formatShape, sizeOf, type Kernel, type KernelSpec } from '../../engine/index.ts';
 import { checkDType, checkTensor, defineOp, floatType, runKernel } from '../op.ts';
 import { record } from '../tape.ts';
 import type { Tensor } from '../tensor.ts';
@@ -21,13 +25,13 @@ export interface AttentionOptions {
   causal?: boolean;
   /** Factor of q·k. Default 1/√D. */
   scale?: number;
-  /** Overrides the adapter's plan (for tests and benches); where it cannot run, `registers`. `tile` leaves the backward pass to the adapter's. */
+  /** Overrides the adapter's plan (for tests and benches); where it cannot run, `registers`. */
   plan?: AttentionPlan;
 }
 
 /**
  * `registers`: one kernel that never stores the scores. `products`: matrix products with the scores of a block of queries in between.
- * `tile`: as `registers`, four queries an invocation, for CPU adapters and the forward pass.
+ * `tile`: as `registers`, four rows an invocation, for CPU adapters.
  */
 export type AttentionPlan = 'registers' | 'products' | 'tile';
 
@@ -49,10 +53,10 @@ const packedRows = 32;
 /** On CPU adapters: fewer queries or keys leave most of the products' tiles idle. */
 const leastForProducts = 24;
 
-/** Head dimensions up to this fit the tile kernels, and so many queries an invocation. */
+/** Head dimensions up to this fit the tile kernels, and so many rows an invocation. */
 const tileHeadDim = 32;
-const tileQueries = 4;
-/** Fewer queries leave more than half of a tile idle. */
+const tileRows = 4;
+/** Fewer rows leave more than half of a tile idle. */
 const leastForTile = 16;
 
 const params = { bias_stride: 'vec4u', pairs: 'u32', heads: 'u32', queries: 'u32', keys: 'u32', vecs: 'u32', causal: 'u32', diagonal: 'i32', has_bias: 'u32', resume: 'u32', scale: 'f32' } as const;
@@ -72,50 +76,69 @@ interface HeadKernels {
 /** Bindings that stay f32. */
 const notActivations: ReadonlySet<string> = new Set(['bias', 'row', 'stats']);
 
-const forwardAxes = (params: Record<string, number>): SplitAxis[] => attentionAxes(params, { byQuery: ['q', 'y', 'stats'], byKey: ['k', 'v'] });
+interface KernelShape {
+  inputs: string[];
+  outputs: string[];
+  /** The rows that invocations compute. */
+  rows: 'queries' | 'keys';
+  split: NonNullable<KernelSpec['split']>;
+}
+
+const shapes: Record<'forward' | 'backwardQuery' | 'backwardKeyValue', KernelShape> = {
+  forward: { inputs: ['q', 'k', 'v', 'bias'], outputs: ['y', 'stats'], rows: 'queries', split: (params) => attentionAxes(params, { byQuery: ['q', 'y', 'stats'], byKey: ['k', 'v'] }) },
+  backwardQuery: {
+    inputs: ['q', 'k', 'v', 'bias', 'dy', 'row'], outputs: ['dq'], rows: 'queries',
+    split: (params) => attentionAxes(params, { byQuery: ['q', 'dy', 'row', 'dq'], byKey: ['k', 'v'] }, { keys: ['dq'] }),
+  },
+  backwardKeyValue: {
+    inputs: ['q', 'k', 'v', 'bias', 'dy', 'row'], outputs: ['dk', 'dv'], rows: 'keys',
+    split: (params) => attentionAxes(params, { byQuery: ['q', 'dy', 'row'], byKey: ['k', 'v', 'dk', 'dv'] }, { queries: ['dk', 'dv'] }),
+  },
+};
+
+const halvesOf = ({ inputs, outputs }: KernelShape): KernelSpec['elements'] => floats(...[...inputs, ...outputs].filter((name) => !notActivations.has(name)));
 
 const headKernels: HeadKernels[] = [16, 24, 32, 64, maxHeadDim].map((headDim) => {
-  const kernel = (name: string, source: string, inputs: string[], outputs: string[], rows: 'queries' | 'keys', split: KernelSpec['split']): Kernel =>
-    defineKernel({
+  const kernel = (name: string, source: string, shape: KernelShape): Kernel => {
+    const { inputs, outputs, rows, split } = shape;
+    return defineKernel({
       label: `attention.${name}-${headDim}`,
       source: source.replace('HEAD_VECS_VALUE;', `${headDim / 4}u;`),
-      inputs,
-      outputs,
-      elements: floats(...[...inputs, ...outputs].filter((name) => !notActivations.has(name))),
-      params,
-      constants,
-      workgroups: workgroupsFor(rows),
-      split,
+      inputs, outputs, elements: halvesOf(shape), params, constants, workgroups: workgroupsFor(rows), split,
     });
+  };
   return {
     headDim,
-    forward: kernel('forward', forwardSource, ['q', 'k', 'v', 'bias'], ['y', 'stats'], 'queries', forwardAxes),
-    backwardQuery: kernel('backward-query', backwardQuerySource, ['q', 'k', 'v', 'bias', 'dy', 'row'], ['dq'], 'queries', (params) =>
-      attentionAxes(params, { byQuery: ['q', 'dy', 'row', 'dq'], byKey: ['k', 'v'] }, { keys: ['dq'] }),
-    ),
-    backwardKeyValue: kernel('backward-key-value', backwardKeyValueSource, ['q', 'k', 'v', 'bias', 'dy', 'row'], ['dk', 'dv'], 'keys', (params) =>
-      attentionAxes(params, { byQuery: ['q', 'dy', 'row'], byKey: ['k', 'v', 'dk', 'dv'] }, { queries: ['dk', 'dv'] }),
-    ),
+    forward: kernel('forward', forwardSource, shapes.forward),
+    backwardQuery: kernel('backward-query', backwardQuerySource, shapes.backwardQuery),
+    backwardKeyValue: kernel('backward-key-value', backwardKeyValueSource, shapes.backwardKeyValue),
   };
 });
 
-function tileKernel(label: string, source: string, features: KernelSpec['features'] = []): Kernel {
+function tileKernel(name: string, source: string, shape: KernelShape, features: KernelSpec['features'] = []): Kernel {
+  const { inputs, outputs, rows, split } = shape;
   return defineKernel({
-    label,
-    source,
-    inputs: ['q', 'k', 'v', 'bias'],
-    outputs: ['y', 'stats'],
-    elements: floats('q', 'k', 'v', 'y'),
-    params,
-    constants: { LANES: 8 },
-    workgroups: ({ pairs, queries }, { LANES }) => pairs! * Math.ceil(queries! / (tileQueries * LANES!)),
-    split: forwardAxes,
+    label: `attention.${name}`,
+    source, inputs, outputs, elements: halvesOf(shape), params, constants: { LANES: 8 },
+    workgroups: ({ pairs, [rows]: count }, { LANES }) => pairs! * Math.ceil(count! / (tileRows * LANES!)),
+    split,
     features,
   });
 }
 
-const forwardTileKernel = tileKernel('attention.forward-tile', forwardTileSource);
-const forwardTileSubgroupKernel = tileKernel('attention.forward-tile-subgroup', forwardTileSubgroupSource, ['subgroups']);
+type TileKernels = Omit<HeadKernels, 'headDim'>;
+
+const tileKernels: TileKernels = {
+  forward: tileKernel('forward-tile', forwardTileSource, shapes.forward),
+  backwardQuery: tileKernel('backward-query-tile', backwardQueryTileSource, shapes.backwardQuery),
+  backwardKeyValue: tileKernel('backward-key-value-tile', backwardKeyValueTileSource, shapes.backwardKeyValue),
+};
+
+const subgroupTileKernels: TileKernels = {
+  forward: tileKernel('forward-tile-subgroup', forwardTileSubgroupSource, shapes.forward, ['subgroups']),
+  backwardQuery: tileKernel('backward-query-tile-subgroup', backwardQueryTileSubgroupSource, shapes.backwardQuery, ['subgroups']),
+  backwardKeyValue: tileKernel('backward-key-value-tile-subgroup', backwardKeyValueTileSubgroupSource, shapes.backwardKeyValue, ['subgroups']),
+};
 
 function workgroupsFor(axis: 'queries' | 'keys'): KernelSpec['workgroups'] {
   return ({ pairs, [axis]: rows }, { WORKGROUP_SIZE, PACKED }) =>
@@ -193,21 +216,21 @@ export const scaledDotProductAttention = defineOp('scaledDotProductAttention', (
   const byKey = { PACKED: Number(d.keys <= packedRows), UNROLLED };
   const boundBias = bias ?? engine.zeros([1]);
   const rows = shared.pairs * d.queries;
+  const of = (plan: AttentionPlan): TileKernels => (plan !== 'tile' ? kernels : hasSubgroupsOf8(engine.device) ? subgroupTileKernels : tileKernels);
   const forward = (plan: AttentionPlan, { q, k, v, bias }: Record<'q' | 'k' | 'v' | 'bias', Tensor>): { y: Tensor; stats: Tensor } => {
     if (plan === 'products') return attentionForwardProducts({ q, k, v }, { ...common, bias });
     const [y, stats] = [engine.empty(q.shape, q.dtype), engine.empty([rows, 2])];
-    if (plan === 'tile') runKernel(hasSubgroupsOf8(engine.device) ? forwardTileSubgroupKernel : forwardTileKernel, { q, k, v, bias, y, stats }, shared);
-    else runKernel(kernels.forward, { q, k, v, bias, y, stats }, shared, byQuery);
+    runKernel(of(plan).forward, { q, k, v, bias, y, stats }, shared, plan === 'tile' ? {} : byQuery);
     return { y, stats };
   };
   const backward = (plan: AttentionPlan, operands: AttentionBackwardOperands, needsQ = true, needsKeyOrValue = true): Record<'dq' | 'dk' | 'dv', Tensor | null> => {
     const { q, k, v, bias, dy, row } = operands;
     if (plan === 'products') return attentionBackwardProducts({ q, k, v, dy, row }, { ...common, bias });
     const dq = needsQ ? engine.empty(q.shape, q.dtype) : null;
-    if (dq) runKernel(kernels.backwardQuery, { ...operands, dq }, shared, byQuery);
+    if (dq) runKernel(of(plan).backwardQuery, { ...operands, dq }, shared, plan === 'tile' ? {} : byQuery);
     if (!needsKeyOrValue) return { dq, dk: null, dv: null };
     const [dk, dv] = [engine.empty(k.shape, k.dtype), engine.empty(v.shape, v.dtype)];
-    runKernel(kernels.backwardKeyValue, { ...operands, dk, dv }, shared, byKey);
+    runKernel(of(plan).backwardKeyValue, { ...operands, dk, dv }, shared, plan === 'tile' ? {} : byKey);
     return { dq, dk, dv };
   };
   const rowsOf = ({ y, dy, stats }: Record<'y' | 'dy' | 'stats', Tensor>): Tensor => {
@@ -222,13 +245,13 @@ export const scaledDotProductAttention = defineOp('scaledDotProductAttention', (
   const plansOf = (pass: 'forward' | 'backward'): readonly [AttentionPlan, ...AttentionPlan[]] => {
     const fits = fitsProducts(fitted, boundBias, d);
     const others: [AttentionPlan, ...AttentionPlan[]] = !fits ? ['registers'] : suitsProducts ? ['products', 'registers'] : ['registers', 'products'];
-    if (pass === 'backward' || !canTile) return others;
-    return d.queries >= leastForTile ? ['tile', ...others] : [...others, 'tile'];
+    if (!canTile) return others;
+    return (pass === 'forward' ? d.queries : Math.min(d.queries, d.keys)) >= leastForTile ? ['tile', ...others] : [...others, 'tile'];
   };
-  const shapes = { q: fitted.q.shape, k: fitted.k.shape, v: fitted.v.shape, bias: boundBias.shape };
+  const fittedShapes = { q: fitted.q.shape, k: fitted.k.shape, v: fitted.v.shape, bias: boundBias.shape };
   const choose = (pass: 'forward' | 'backward'): AttentionPlan => {
     const plans = plansOf(pass);
-    const wanted = options.plan && (plans.includes(options.plan) ? options.plan : pass === 'backward' && options.plan === 'tile' ? plans[0] : 'registers');
+    const wanted = options.plan && (plans.includes(options.plan) ? options.plan : 'registers');
     return wanted ?? (q.dtype === 'f16' ? plans[0] : engine.plans.choose<AttentionPlan>(plans[0], () => ({
       op: `attention.${pass}`,
       variant: `${causal ? 'causal' : ''}${bias ? ' biased' : ''}`.trim(),
@@ -236,9 +259,9 @@ export const scaledDotProductAttention = defineOp('scaledDotProductAttention', (
       plans,
       isComposite: true,
       trial: (operand) => {
-        const operands = { q: operand(shapes.q), k: operand(shapes.k), v: operand(shapes.v), bias: operand(shapes.bias) };
+        const operands = { q: operand(fittedShapes.q), k: operand(fittedShapes.k), v: operand(fittedShapes.v), bias: operand(fittedShapes.bias) };
         if (pass === 'forward') return (plan) => Object.values(forward(plan, operands));
-        const dy = operand(shapes.q);
+        const dy = operand(fittedShapes.q);
         const row = rowsOf({ ...forward(plansOf('forward')[0], operands), dy });
         return (plan) => Object.values(backward(plan, { ...operands, dy, row })) as Tensor[];
       },
