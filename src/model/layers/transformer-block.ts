@@ -15,9 +15,9 @@ export function mergeHeads(x: Tensor): Tensor {
   return ops.reshape(ops.permute(x, [0, 2, 1, 3]), [batch, tokens, heads * length]);
 }
 
-/** Options of attention that never holds scores, or none. */
-export function attentionPlan(fused: boolean): { plan?: 'registers' } {
-  return fused ? { plan: 'registers' } : {};
+/** Options of attention that never holds scores, or none; `registers` where a tile does not fit. */
+export function attentionPlan(fused: boolean): { plan?: 'tile' } {
+  return fused ? { plan: 'tile' } : {};
 }
 
 /** Pre-norm transformer block (MODEL §5): x += out(attention(LN(x))); x += MLP(LN(x)), GELU, softmax scaled by 1/√d_h. */
