@@ -1,11 +1,11 @@
 /** `npm run bench`: every kernel family, forward and backward, at the shapes that CT-Lite uses. See docs/PERFORMANCE.md. */
-import { parseArgs } from 'node:util';
 import { createProgress } from '../src/platform/progress.ts';
 import { CaseChild } from './case-child.ts';
 import type { CaseReply, CaseRequest } from './case-process.ts';
 import { cases } from './cases.ts';
 import { describeCeiling, describeOutcome, describeTotals, outcomeHeader, totalsOf } from './describe.ts';
 import { secondsToMeasure, type Outcome } from './harness.ts';
+import { readOptions } from './options.ts';
 import { mergeResults, resultsFile } from './results-file.ts';
 import { runCases, type Answer, type CaseRunner, type Limits, type Missed } from './run-cases.ts';
 import { describeTuned, type TunedOutcome } from './tuned.ts';
@@ -23,18 +23,15 @@ const usage = `npm run bench -- [--adapter NAME] [--filter TEXT] [--quick] [--tu
   --case-seconds  a case that is not done after so many is cut, and named (default ${usualLimits.caseSeconds}, with --all ${limitsOfAll.caseSeconds})
   --json          writes bench/results/<adapter>.json after each case; cases that were not measured stay as they were`;
 
-const { values: options } = parseArgs({
-  options: {
-    adapter: { type: 'string' },
-    filter: { type: 'string', default: '' },
-    quick: { type: 'boolean', default: false },
-    tune: { type: 'boolean', default: false },
-    all: { type: 'boolean', default: false },
-    seconds: { type: 'string' },
-    'case-seconds': { type: 'string' },
-    json: { type: 'boolean', default: false },
-    help: { type: 'boolean', default: false },
-  },
+const options = readOptions('bench', usage, {
+  adapter: { type: 'string' },
+  filter: { type: 'string', default: '' },
+  quick: { type: 'boolean', default: false },
+  tune: { type: 'boolean', default: false },
+  all: { type: 'boolean', default: false },
+  seconds: { type: 'string' },
+  'case-seconds': { type: 'string' },
+  json: { type: 'boolean', default: false },
 });
 
 type Result = Outcome | TunedOutcome;
@@ -88,10 +85,6 @@ async function writeResult(result: Result | Missed): Promise<void> {
   await mergeResults<Result | Missed>(resultsFile(ready.adapter, options.tune ? 'tuned' : undefined), about, 'cases', [entry], key, replaces);
 }
 
-if (options.help) {
-  process.stdout.write(`${usage}\n`);
-  process.exit(0);
-}
 const list = cases.flatMap(({ family, name }, at) => (`${family} ${name}`.includes(options.filter) ? [at] : []));
 if (!list.length) fail(`--filter: no family and name contain "${options.filter}"`);
 const began = new Date().toISOString();

@@ -3,10 +3,10 @@
  * and they take turns, so that a busy machine slows all alike. Results are compared with float64 before anything is timed; an
  * engine whose result is wrong is marked and does not count.
  */
-import { parseArgs } from 'node:util';
 import { describeAdapter, requestNodeAdapter } from '../../src/platform/node-adapter.ts';
 import { relativeError } from '../../test/support/arrays.ts';
 import { median } from '../statistics.ts';
+import { readOptions } from '../options.ts';
 import { mergeResults, resultsFile } from '../results-file.ts';
 import { engineNames, type EngineName } from './peer.ts';
 import { PeerHandle } from './peer-handle.ts';
@@ -24,18 +24,33 @@ const outclassed = 3;
 /** A round takes several runs of what is short. */
 const roundMilliseconds = 150;
 
-const { values: options } = parseArgs({
-  options: {
-    adapter: { type: 'string' },
-    filter: { type: 'string' },
-    engines: { type: 'string' },
-    rounds: { type: 'string', default: '5' },
-    seconds: { type: 'string', default: '30' },
-    patience: { type: 'string', default: '480' },
-    json: { type: 'boolean', default: false },
-    verbose: { type: 'boolean', default: false },
-  },
+const usage = `npm run bench:peers -- [--adapter NAME] [--filter TEXT] [--engines A,B] [--rounds N] [--seconds N] [--patience N] [--json] [--verbose]
+  --filter    only problems whose names contain TEXT
+  --engines   of ${engineNames.join(', ')}; ct-lite always takes part
+  --rounds    turns that each engine takes at most (default 5); they end before --seconds a problem (default 30)
+  --patience  seconds after which an engine that has not answered, compiling included, is left out (default 480)
+  --json      writes bench/results/<adapter>.peers.json after each problem
+  --verbose   shows what the engines print`;
+
+const options = readOptions('bench:peers', usage, {
+  adapter: { type: 'string' },
+  filter: { type: 'string' },
+  engines: { type: 'string' },
+  rounds: { type: 'string', default: '5' },
+  seconds: { type: 'string', default: '30' },
+  patience: { type: 'string', default: '480' },
+  json: { type: 'boolean', default: false },
+  verbose: { type: 'boolean', default: false },
 });
+for (const flag of ['rounds', 'seconds', 'patience'] as const) if (!(Number(options[flag]) > 0)) refuse(`--${flag}: must be a positive number, got "${options[flag]}"`);
+for (const name of options.engines?.split(',') ?? []) if (!engineNames.includes(name as EngineName)) refuse(`--engines: there is no "${name}"; there are ${engineNames.join(', ')}`);
+if (!problems.some(({ name }) => name.includes(options.filter ?? ''))) refuse(`--filter: no name contains "${options.filter}"`);
+
+function refuse(message: string): never {
+  process.stderr.write(`bench:peers: ${message}\n`);
+  process.exit(2);
+}
+
 const print = (line: string): void => void process.stdout.write(`${line}\n`);
 
 async function contestants(): Promise<PeerHandle[]> {
