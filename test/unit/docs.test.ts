@@ -12,7 +12,7 @@ const read = (path: string): string => readFileSync(join(root, path), 'utf8');
 /** Flags that the documents name and other programs have. */
 const foreignFlags = ['--sshlogin'];
 /** Those of the benches, which have no --help of commander's. */
-const benchFlags = ['bench/main.ts', 'bench/peers/main.ts'].flatMap((path) => [...read(path).matchAll(/^ {4}'?([\w-]+)'?: \{ type: '(?:string|boolean)'/gm)].map(([, name]) => `--${name}`));
+const benchFlags = ['bench/main.ts', 'bench/peers/main.ts'].flatMap((path) => [...read(path).matchAll(/^ {2}'?([\w-]+)'?: \{ type: '(?:string|boolean)'/gm)].map(([, name]) => `--${name}`));
 
 const fence = /^```[^\n]*\n([\s\S]*?)^```/gm;
 
