@@ -2,6 +2,7 @@
 import { ops } from '../src/autograd/index.ts';
 import { geluDerivativeReference, geluReference } from '../src/autograd/ops/gelu.ts';
 import { gegluBackwardReference, gegluReference } from '../src/autograd/ops/geglu.ts';
+import { leakyReluDerivativeReference, leakyReluReference } from '../src/autograd/ops/leaky-relu.ts';
 import { normalizeBackwardReference, normalizeReference } from '../src/autograd/ops/normalize.ts';
 import { inverseOrder, permuteReference } from '../src/autograd/ops/permute.ts';
 import { sumBackwardReference, sumReference } from '../src/autograd/ops/reduce.ts';
@@ -20,6 +21,19 @@ function gelu(name: string, shape: number[]): BenchCase {
     run: ({ x }) => ops.gelu(x!),
     ...traffic(2 * size, 3 * size),
     check: wholeCheck(({ x }) => x!.map(geluReference), ({ x }, dY) => ({ x: x!.map((value, i) => dY[i]! * geluDerivativeReference(value)) })),
+  });
+}
+
+function leakyRelu(name: string, shape: number[]): BenchCase {
+  const size = product(shape);
+  const slope = 0.01;
+  return opCase({
+    family: 'leaky-relu',
+    name: `${name} ${shape.join('×')}`,
+    inputs: { x: { shape } },
+    run: ({ x }) => ops.leakyRelu(x!, { slope }),
+    ...traffic(2 * size, 3 * size),
+    check: wholeCheck(({ x }) => x!.map((value) => leakyReluReference(value, slope)), ({ x }, dY) => ({ x: x!.map((value, i) => dY[i]! * leakyReluDerivativeReference(value, slope)) })),
   });
 }
 
@@ -101,6 +115,7 @@ export const benches: BenchCase[] = [
   gelu('small mlp', [1728, 1024]),
   gelu('small stem 1', [60, 60, 60, 32]),
   gelu('base mlp', [13824, 1536]),
+  leakyRelu('teacher position bias', [2209, 512]),
   geglu('teacher feed-forward', 1728, 1365),
   softmax('small pooling', 8, 1728),
   softmax('scores', 4608, 576),

@@ -1,6 +1,6 @@
 /** The terms of FAST (MODEL §4) but its Gram matrices: maps of energies and their distances. */
 import { ops } from '../src/autograd/index.ts';
-import { energySoftmaxBackwardReference, energySoftmaxReference, mapDistanceReference, tokenEnergyBackwardReference, tokenEnergyReference } from '../src/model/fast-reference.ts';
+import { channelEnergyReference, energySoftmaxBackwardReference, energySoftmaxReference, mapDistanceReference, tokenEnergyBackwardReference, tokenEnergyReference } from '../src/model/fast-reference.ts';
 import { opCase, type BenchCase } from './bench-case.ts';
 import { wholeCheck } from './checks.ts';
 import { traffic } from './traffic.ts';
@@ -89,4 +89,58 @@ function relativeDistance(name: string, batch: number, extent: number): BenchCas
   });
 }
 
-export const benches: BenchCase[] = [...taps.map(tokenEnergy), ...taps.map(energySoftmax), ...taps.map(mapDistance), relativeDistance('tiny Gram', 8, 64), relativeDistance('small Gram', 1, 256), relativeDistance('base Gram', 1, 384)];
+function channelEnergy([name, batch, tokens, channels]: Tap): BenchCase {
+  const size = batch * tokens * channels;
+  return opCase({
+    family: 'channel-energy',
+    name: `${name} ${batch}×${tokens}×${channels}`,
+    inputs: { x: { shape: [batch, tokens, channels] } },
+    run: ({ x }) => ops.channelEnergy(x!),
+    ...traffic(size, 2 * size),
+    check: wholeCheck(
+      ({ x }) => eachElement(batch, [x!], (part) => channelEnergyReference(part!, tokens, channels)),
+      ({ x }, dY) => ({ x: eachElement(batch, [x!, dY], (part, dE) => part!.map((value, at) => (2 / tokens) * value * dE![at % channels]!)) }),
+    ),
+  });
+}
+
+/** Σ p_n q_c (x − target)². */
+function maskedAlignment([name, batch, tokens, channels]: Tap): BenchCase {
+  const size = batch * tokens * channels;
+  const shape = [batch, tokens, channels];
+  const masked = ([x, target, p, q]: readonly Float64Array[], power: 1 | 2): Float64Array =>
+    x!.map((value, at) => p![Math.floor(at / channels)]! * q![at % channels]! * (value - target![at]!) ** power);
+  return opCase({
+    family: 'masked-alignment',
+    name: `${name} ${shape.join('×')}`,
+    inputs: { x: { shape }, target: { shape, constant: true }, p: { shape: [batch, tokens], shift: 1, constant: true }, q: { shape: [batch, channels], shift: 1, constant: true } },
+    run: ({ x, target, p, q }) => ops.maskedAlignment(x!, target!, p!, q!),
+    ...traffic(2 * size, 3 * size),
+    check: wholeCheck(
+      ({ x, target, p, q }) => eachElement(batch, [x!, target!, p!, q!], (...parts) => [masked(parts, 2).reduce((sum, value) => sum + value, 0)]),
+      ({ x, target, p, q }, dY) => ({ x: eachElement(batch, [x!, target!, p!, q!, dY], (...parts) => masked(parts, 1).map((value) => 2 * value * parts[4]![0]!)) }),
+    ),
+  });
+}
+
+/** The four terms of one tap, of each volume, as one loss. */
+function weightedMean(name: string, batch: number): BenchCase {
+  const weights = [1, 0.5, 0.5, 2];
+  const names = ['a', 'b', 'c', 'd'];
+  return opCase({
+    family: 'weighted-mean',
+    name: `${name} 4 of ${batch}`,
+    inputs: Object.fromEntries(names.map((each) => [each, { shape: [batch], shift: 1 }])),
+    run: (terms) => ops.weightedMean(names.map((each) => terms[each]!), weights),
+    ...traffic(4 * batch, 4 * batch),
+    check: wholeCheck(
+      (terms) => Float64Array.of(names.reduce((sum, each, at) => sum + (weights[at]! * terms[each]!.reduce((total, value) => total + value, 0)) / batch, 0)),
+      (_, dY) => Object.fromEntries(names.map((each, at) => [each, new Float64Array(batch).fill((weights[at]! * dY[0]!) / batch)])),
+    ),
+  });
+}
+
+export const benches: BenchCase[] = [
+  ...taps.map(tokenEnergy), ...taps.map(channelEnergy), ...taps.map(energySoftmax), ...taps.map(mapDistance), ...taps.map(maskedAlignment),
+  relativeDistance('tiny Gram', 8, 64), relativeDistance('small Gram', 1, 256), relativeDistance('base Gram', 1, 384), weightedMean('tiny terms', 8),
+];
