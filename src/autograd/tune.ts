@@ -2,6 +2,7 @@
 import { DeviceLostError, sizeOf, type Shape, type TuningStore } from '../engine/index.ts';
 import type { Engine } from './engine.ts';
 import { noGrad } from './grad-mode.ts';
+import { converted } from './ops/cast.ts';
 import type { OpenDecision, PlanChoices } from './plan-table.ts';
 import { readRecord, tuningIdentity, writeRecord } from './tuning-record.ts';
 import type { Tensor } from './tensor.ts';
@@ -16,7 +17,7 @@ const mostUnrest = 2;
 /** ms that a sample takes at least: repeats make up for short runs, whose submit would be what is timed. */
 const leastSample = 4;
 const mostRepeats = 64;
-/** Largest difference of two plans' results, relative to the largest value: rounding of long sums stays far below. */
+/** Largest difference of two plans' results, relative to the largest value: rounding of long sums stays far below, that of f16 results below. */
 const agreement = 1e-3;
 /** Elements of each result that are compared, from its beginning and its end. */
 const compared = 1 << 14;
@@ -175,7 +176,7 @@ async function valuesOf(engine: Engine, run: Run, plan: string): Promise<Float32
   return engine.scope(async () => {
     const { device } = engine;
     const parts: Float32Array[] = [];
-    for (const { view } of noGrad(() => run(plan))) {
+    for (const { view } of noGrad(() => run(plan).map((result) => converted(result, 'f32')))) {
       const bytes = Math.min(view.bytes, 4 * compared);
       for (const offset of view.bytes > bytes ? [0, view.bytes - bytes] : [0]) parts.push(new Float32Array(await device.read({ ...view, offset: view.offset + offset, bytes })));
     }

@@ -16,7 +16,7 @@ export interface TuningIdentity {
 
 export function tuningIdentity({ adapterInfo, gpu }: Pick<Device, 'adapterInfo' | 'gpu'>): TuningIdentity {
   const { vendor, architecture, device, description, subgroupMinSize = 0, subgroupMaxSize = 0 } = adapterInfo;
-  const features = ['subgroups', 'shader-f16'].filter((feature) => gpu.features.has(feature as GPUFeatureName));
+  const features = ['subgroups', 'shader-f16', 'chromium-experimental-subgroup-matrix'].filter((feature) => gpu.features.has(feature as GPUFeatureName));
   const name = [vendor, architecture, device, description].filter(Boolean).join(' / ') || 'unnamed adapter';
   return { adapter: `${name}; subgroups ${subgroupMinSize}-${subgroupMaxSize}; ${features.join(' ')}`, kernels: kernelsHash() };
 }

@@ -44,7 +44,17 @@ const maxCachedBindGroups = 8192;
 /** New bind groups, of all devices, after which those that nobody holds any more are collected. */
 const bindGroupsBetweenCollections = 8192;
 let newBindGroups = 0;
-const wantedFeatures: readonly GPUFeatureName[] = ['shader-f16', 'subgroups', 'timestamp-query'];
+const subgroupMatrixFeature = 'chromium-experimental-subgroup-matrix' as GPUFeatureName; // Dawn's: @webgpu/types does not know it
+const wantedFeatures: readonly GPUFeatureName[] = ['shader-f16', 'subgroups', 'timestamp-query', subgroupMatrixFeature];
+
+/** A product that the adapter's matrix units compute: M × K by K × N, of one type of operands and one of sums. */
+export interface SubgroupMatrixConfig {
+  componentType: string;
+  resultComponentType: string;
+  M: number;
+  N: number;
+  K: number;
+}
 
 /**
  * A GPUDevice with a buffer pool, a pipeline cache and batched submission.
@@ -55,6 +65,8 @@ const wantedFeatures: readonly GPUFeatureName[] = ['shader-f16', 'subgroups', 't
 export class Device {
   readonly gpu: GPUDevice;
   readonly adapterInfo: GPUAdapterInfo;
+  /** None where the device lacks `chromium-experimental-subgroup-matrix`. */
+  readonly subgroupMatrixConfigs: readonly SubgroupMatrixConfig[];
   readonly pool: BufferPool;
   readonly bindingLimit: number;
   /** Op whose dispatches are being recorded; in the message of every error and label. */
@@ -85,8 +97,8 @@ export class Device {
   readonly lost: Promise<DeviceLostError>;
 
   /**
-   * Opens a device on an adapter with the largest buffers and bindings it offers, and `shader-f16`, `subgroups` and
-   * `timestamp-query` where it has them. Throws EngineError where the adapter lacks a limit that the kernels need, or gives no
+   * Opens a device on an adapter with the largest buffers and bindings it offers, and `shader-f16`, `subgroups`, `timestamp-query`
+   * and `chromium-experimental-subgroup-matrix` where it has them. Throws EngineError where the adapter lacks a limit that the kernels need, or gives no
    * device.
    */
   static async open(adapter: GPUAdapter, options: DeviceOptions = {}): Promise<Device> {
@@ -117,6 +129,7 @@ export class Device {
   private constructor(gpu: GPUDevice, adapterInfo: GPUAdapterInfo, options: DeviceOptions) {
     this.gpu = gpu;
     this.adapterInfo = adapterInfo;
+    this.subgroupMatrixConfigs = gpu.features.has(subgroupMatrixFeature) ? matrixConfigsOf(adapterInfo) : [];
     this.debug = options.debug ?? false;
     this.collectGarbage = options.collectGarbage ?? (() => {});
     this.bindingLimit = Math.min(options.bindingLimit ?? Infinity, gpu.limits.maxStorageBufferBindingSize);
@@ -397,4 +410,10 @@ export class Device {
       });
     this.failures.add(settled);
   }
+}
+
+/** Field by field, since Dawn gives objects whose fields are getters of their class. */
+function matrixConfigsOf(info: GPUAdapterInfo): SubgroupMatrixConfig[] {
+  const { subgroupMatrixConfigs = [] } = info as { subgroupMatrixConfigs?: Iterable<SubgroupMatrixConfig> };
+  return [...subgroupMatrixConfigs].map(({ componentType, resultComponentType, M, N, K }) => ({ componentType, resultComponentType, M, N, K }));
 }

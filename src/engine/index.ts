@@ -1,6 +1,6 @@
 export { mebibytes, type PoolBuffer, type PoolStats } from './buffers.ts';
 export { countingAdapter } from './counting-adapter.ts';
-export { Device, storageAlignment, type BufferView, type DeviceOptions } from './device.ts';
+export { Device, storageAlignment, type BufferView, type DeviceOptions, type SubgroupMatrixConfig } from './device.ts';
 export { byteLength, bytesPerElement, type DType, type FloatType } from './dtype.ts';
 export { check, DeviceLostError, EngineError, OutOfMemoryError } from './errors.ts';
 export { allKernels, defineKernel, floats, sourceFor, type AxisLayout, type Kernel, type KernelSpec, type Params, type ParamType, type SplitAxis } from './kernel.ts';

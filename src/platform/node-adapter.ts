@@ -58,9 +58,12 @@ const instances: GPU[] = [];
  */
 const held: GPU[] = [];
 
+/** Lets adapters offer what WebGPU has not agreed on yet, of which `chromium-experimental-subgroup-matrix` is used. */
+const experimental = 'enable-dawn-features=allow_unsafe_apis';
+
 /** One Dawn instance and its adapter. Flags: Dawn matches `adapter=NAME` as a case-sensitive substring. */
 async function request(flags: string[]): Promise<{ adapter: GPUAdapter; gpu: GPU } | null> {
-  const gpu = create(flags);
+  const gpu = create([experimental, ...flags]);
   instances.push(gpu);
   // Only a preference: a machine with an integrated GPU alone still gets it.
   const adapter = (await gpu.requestAdapter({ powerPreference: 'high-performance' })) ?? (await gpu.requestAdapter());

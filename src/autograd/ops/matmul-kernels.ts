@@ -1,11 +1,12 @@
 /** The kernels of matrix products, what an invocation or a workgroup of each makes, and how their dispatches are cut. */
 import rowsSource from '../../../kernels/matmul.rows.wgsl';
+import subgroupMatrixSource from '../../../kernels/matmul.subgroup-matrix.wgsl';
 import subgroupSource from '../../../kernels/matmul.subgroup.wgsl';
 import sumSplitsSource from '../../../kernels/matmul.sum-splits.wgsl';
 import tiledSource from '../../../kernels/matmul.tiled.wgsl';
 import transposeSource from '../../../kernels/matmul.transpose.wgsl';
 import vec4Source from '../../../kernels/matmul.vec4.wgsl';
-import { defineKernel, floats, type Kernel, type KernelSpec, type Params, type SplitAxis } from '../../engine/index.ts';
+import { defineKernel, floats, type Device, type FloatType, type Kernel, type KernelSpec, type Params, type SplitAxis, type SubgroupMatrixConfig } from '../../engine/index.ts';
 import { narrowedStrides } from '../split-axes.ts';
 
 export type CpuPlan = 'rows' | 'subgroup' | 'vec4';
@@ -94,12 +95,11 @@ export const cpuKernels: Record<CpuPlan, Kernel> = {
   }),
 };
 
-/** Rows and columns of y that a workgroup of the GPU kernel makes. */
+/** Rows and columns of y that a workgroup of the GPU kernels makes. */
 export const gpuTile = 64;
 
-export const tiledKernel = defineKernel({
-  label: 'matmul.tiled',
-  source: tiledSource,
+/** What the kernels of both GPU plans have in common. */
+const gpuSpec = {
   inputs: ['a', 'b', 'bias'],
   outputs: ['y'],
   elements: floats('a', 'b', 'y'),
@@ -107,10 +107,61 @@ export const tiledKernel = defineKernel({
     m: 'u32', n: 'u32', k: 'u32', batch: 'u32', splits: 'u32', k_per_split: 'u32',
     a_batch: 'u32', b_batch: 'u32', a_row: 'u32', a_k: 'u32', b_k: 'u32', b_column: 'u32', has_bias: 'u32', slope: 'f32',
   },
-  constants: { ACTIVATION: 0 },
   workgroups: ({ m, n, batch, splits }) => Math.ceil(m! / gpuTile) * Math.ceil(n! / gpuTile) * batch! * splits!,
   split: (params) => productAxes(params, { k: 1, n: 1 }),
-});
+} as const satisfies Partial<KernelSpec>;
+
+export const tiledKernel = defineKernel({ ...gpuSpec, label: 'matmul.tiled', source: tiledSource, constants: { ACTIVATION: 0 } });
+
+/** A shape of the matrix units that a kernel of `subgroup-matrix` is made for. */
+interface MatrixShape extends Pick<SubgroupMatrixConfig, 'M' | 'N' | 'K'> {
+  component: FloatType;
+}
+
+/**
+ * The shapes that are used where an adapter has them, best first: all divide a subgroup's 32 × 32 and sum in f32. In this order for NVIDIA
+ * and AMD, Intel (two), lavapipe (seen with Mesa 26.1) and, of f32, Apple. Configurations that sum in f16 or multiply integers are not used.
+ */
+const matrixShapes: readonly MatrixShape[] = [
+  { component: 'f16', M: 16, N: 16, K: 16 },
+  { component: 'f16', M: 8, N: 16, K: 16 },
+  { component: 'f16', M: 8, N: 8, K: 16 },
+  { component: 'f16', M: 8, N: 8, K: 8 },
+  { component: 'f32', M: 8, N: 8, K: 8 },
+];
+
+/** Subgroups of a workgroup of `subgroup-matrix`, where all have the adapter's largest size. */
+const subgroupsPerTile = 4;
+
+/** The kernels of plan `subgroup-matrix`, in the order of `matrixShapes`. */
+export const subgroupMatrixKernels = matrixShapes.map((shape) => ({ shape, kernel: subgroupMatrixKernelOf(shape) }));
+
+function subgroupMatrixKernelOf({ component, M, N, K }: MatrixShape): Kernel {
+  const isHalf = component === 'f16';
+  const fixed = `alias component_t = ${component}; const COMPONENT_BYTES = ${isHalf ? 2 : 4}u; const MATRIX_M = ${M}u; const MATRIX_N = ${N}u; const MATRIX_K = ${K}u;`;
+  return defineKernel({
+    ...gpuSpec,
+    label: `matmul.subgroup-matrix-${component}-${M}x${N}x${K}`,
+    source: `${isHalf ? 'enable f16; ' : ''}${subgroupMatrixSource}\n${fixed}`,
+    constants: { LANES: 32 * subgroupsPerTile, ACTIVATION: 0 },
+    features: ['subgroups', 'chromium-experimental-subgroup-matrix' as GPUFeatureName, ...(isHalf ? (['shader-f16'] as const) : [])],
+  });
+}
+
+/**
+ * The kernel for the matrix units of this adapter, and how many invocations its workgroups have; null where it has none that hold the
+ * operands exactly: f16 units take products of two f16, f32 units all.
+ */
+export function subgroupMatrixKernel(device: Pick<Device, 'gpu' | 'adapterInfo' | 'subgroupMatrixConfigs'>, operands: FloatType): { kernel: Kernel; lanes: number } | null {
+  const { gpu, adapterInfo, subgroupMatrixConfigs } = device;
+  const lanes = (adapterInfo.subgroupMaxSize ?? 0) * subgroupsPerTile;
+  if (lanes === 0 || lanes > Math.min(gpu.limits.maxComputeInvocationsPerWorkgroup, gpu.limits.maxComputeWorkgroupSizeX)) return null;
+  const offers = ({ component, M, N, K }: MatrixShape): boolean =>
+    subgroupMatrixConfigs.some((config) => config.componentType === component && config.resultComponentType === 'f32' && config.M === M && config.N === N && config.K === K);
+  const holds = ({ component }: MatrixShape): boolean => operands === 'f16' || component === 'f32';
+  const found = subgroupMatrixKernels.find(({ shape, kernel }) => holds(shape) && offers(shape) && kernel.features!.every((feature) => gpu.features.has(feature)));
+  return found ? { kernel: found.kernel, lanes } : null;
+}
 
 export const sumSplitsKernel = defineKernel({
   label: 'matmul.sum-splits',

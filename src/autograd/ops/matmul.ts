@@ -5,7 +5,7 @@ import { record } from '../tape.ts';
 import { Tensor } from '../tensor.ts';
 import { converted } from './cast.ts';
 import { columnSum } from './column-sum.ts';
-import { cpuKernels, cpuTile, gpuTile, sumSplitsKernel, tiledKernel, transposeKernel, type CpuPlan } from './matmul-kernels.ts';
+import { cpuKernels, cpuTile, gpuTile, subgroupMatrixKernel, sumSplitsKernel, tiledKernel, transposeKernel, type CpuPlan } from './matmul-kernels.ts';
 
 export interface MatmulOptions {
   /** `a` is given as [..., K, M]. */
@@ -14,8 +14,8 @@ export interface MatmulOptions {
   transposeB?: boolean;
 }
 
-/** How a product is computed: `rows`, `subgroup` and `vec4` on CPU adapters, `tiled` on GPUs. */
-export type GemmPlan = CpuPlan | 'tiled';
+/** How a product is computed: `rows`, `subgroup` and `vec4` on CPU adapters, `tiled` on GPUs, `subgroup-matrix` on GPUs with matrix units. */
+export type GemmPlan = CpuPlan | 'tiled' | 'subgroup-matrix';
 export type GemmActivation = 'none' | 'gelu' | 'leakyRelu';
 
 export interface GemmOptions extends MatmulOptions {
@@ -27,7 +27,10 @@ export interface GemmOptions extends MatmulOptions {
   slope?: number;
   /** Type of the result. Default: that of `a`. */
   dtype?: FloatType;
-  /** Overrides the adapter's plan (for tests and benches). `subgroup` and `vec4` still fall back to `rows` where they cannot run. */
+  /**
+   * Overrides the adapter's plan (for tests and benches). Where they cannot run, `subgroup` and `vec4` still fall back to `rows`, and
+   * `subgroup-matrix` to the adapter's plan.
+   */
   plan?: GemmPlan;
 }
 
@@ -73,6 +76,11 @@ function gradientOfB(a: Tensor, dY: Tensor, like: TensorType, transposeA: boolea
 
 type TensorType = Pick<Tensor, 'shape' | 'dtype'>;
 
+/** What a decision may hold on to: not the tensor. */
+function typeOf({ shape, dtype }: Tensor): TensorType {
+  return { shape, dtype };
+}
+
 function stackRows(x: Tensor): Tensor {
   const columns = x.shape.at(-1)!;
   return x.alias([x.size / columns, columns]);
@@ -86,6 +94,8 @@ interface Problem {
   /** Elements from one matrix to the next; 0 where all share one. */
   aBatch: number;
   bBatch: number;
+  /** The least type that holds both operands. */
+  operands: FloatType;
 }
 
 /**
@@ -104,34 +114,43 @@ export function gemm(a: Tensor, b: Tensor, options: GemmOptions = {}): Tensor {
     checkTensor(bias, op, 'bias', [problem.n]);
     checkDType(bias, op, 'bias');
   }
-  const isMeasurable = !options.plan && [a.dtype, b.dtype, dtype].every((type) => type === 'f32');
+  const isSingle = [a.dtype, b.dtype, dtype].every((type) => type === 'f32');
+  const isMeasurable = !options.plan && (isSingle || hasSubgroupMatrix(engine.device, problem));
   const fixed = choosePlan(engine.device, problem, options.plan);
-  const plan = isMeasurable ? engine.plans.choose(fixed, () => gemmDecision(engine.device, a.shape, b.shape, problem, options)) : fixed;
+  const plan = isMeasurable ? engine.plans.choose(fixed, () => gemmDecision(engine.device, typeOf(a), typeOf(b), problem, { ...options, dtype })) : fixed;
   const y = engine.empty(shape, dtype);
-  if (plan === 'tiled') runTiled(a, b, y, problem, options);
+  if (plan === 'tiled') runOnGpu(tiledKernel, {}, a, b, y, problem, options);
+  else if (plan === 'subgroup-matrix') runOnMatrixUnits(a, b, y, problem, options);
   else runOnCpu(plan, a, b, y, problem, options);
   return y;
 }
 
 /** The plan that was fastest on this kind of adapter (the kernels' headers say why), where it can run; else `rows`. */
-function choosePlan(device: Device, { n, k }: Problem, wanted: GemmPlan = adapterPlan(device)): GemmPlan {
+function choosePlan(device: Device, problem: Problem, wanted: GemmPlan = adapterPlan(device)): GemmPlan {
+  const { n, k } = problem;
   if (wanted === 'vec4') return k % 4 || n % 4 ? 'rows' : 'vec4';
   if (wanted === 'subgroup') return k % 4 || !hasSubgroupsOf8(device) ? 'rows' : 'subgroup';
+  if (wanted === 'subgroup-matrix') return hasSubgroupMatrix(device, problem) ? wanted : choosePlan(device, problem);
   return wanted;
 }
 
-function gemmDecision(device: Device, a: Shape, b: Shape, problem: Problem, { transposeA, transposeB, activation = 'none', slope }: GemmOptions): PlanDecision<GemmPlan> {
+function hasSubgroupMatrix(device: Device, { operands }: Problem): boolean {
+  return device.subgroupMatrixConfigs.length > 0 && subgroupMatrixKernel(device, operands) !== null;
+}
+
+function gemmDecision(device: Device, a: TensorType, b: TensorType, problem: Problem, { transposeA, transposeB, activation = 'none', slope, dtype }: GemmOptions): PlanDecision<GemmPlan> {
   const { batch, m, n, k } = problem;
   const fixed = choosePlan(device, problem);
-  const possible = (['subgroup', 'vec4', 'rows', 'tiled'] as const).filter((plan) => plan !== fixed && choosePlan(device, problem, plan) === plan);
+  const possible = (['subgroup', 'vec4', 'rows', 'tiled', 'subgroup-matrix'] as const).filter((plan) => plan !== fixed && choosePlan(device, problem, plan) === plan);
+  const types = [a.dtype, b.dtype, dtype];
   return {
     op: 'matmul',
-    variant: `${transposeA ? 'T' : 'N'}${transposeB ? 'T' : 'N'}${activation === 'none' ? '' : ' activated'}`,
+    variant: `${transposeA ? 'T' : 'N'}${transposeB ? 'T' : 'N'}${activation === 'none' ? '' : ' activated'}${types.every((type) => type === 'f32') ? '' : ` ${types.join(' ')}`}`,
     extents: { batch, m, n, k },
     plans: [fixed, ...possible],
     trial: (operand) => {
-      const [left, right] = [operand(a), operand(b)];
-      return (plan) => [gemm(left, right, { transposeA, transposeB, activation, slope, plan })];
+      const [left, right] = [a, b].map(({ shape, dtype }) => converted(operand(shape), dtype as FloatType)) as [Tensor, Tensor];
+      return (plan) => [gemm(left, right, { transposeA, transposeB, activation, slope, dtype, plan })];
     },
   };
 }
@@ -165,9 +184,10 @@ function describe(a: Tensor, b: Tensor, transposeA: boolean, transposeB: boolean
   const axes = aShared ? bAxes : aAxes;
   const batch = sizeOf(axes);
   const shape = [...axes, m, n];
+  const operands = a.dtype === 'f16' && b.dtype === 'f16' ? 'f16' : 'f32';
   const folds = bShared && !transposeA;
-  if (folds) return { problem: { batch: 1, m: batch * m, n, k, aBatch: 0, bBatch: 0 }, shape };
-  return { problem: { batch, m, n, k, aBatch: aShared ? 0 : m * k, bBatch: bShared ? 0 : k * n }, shape };
+  if (folds) return { problem: { batch: 1, m: batch * m, n, k, aBatch: 0, bBatch: 0, operands }, shape };
+  return { problem: { batch, m, n, k, aBatch: aShared ? 0 : m * k, bBatch: bShared ? 0 : k * n, operands }, shape };
 }
 
 function matrixOf(x: Tensor, transposed: boolean): [rows: number, columns: number] {
@@ -175,7 +195,7 @@ function matrixOf(x: Tensor, transposed: boolean): [rows: number, columns: numbe
   return transposed ? [columns, rows] : [rows, columns];
 }
 
-function runTiled(a: Tensor, b: Tensor, y: Tensor, problem: Problem, options: GemmOptions): void {
+function runOnGpu(kernel: Kernel, constants: Record<string, number>, a: Tensor, b: Tensor, y: Tensor, problem: Problem, options: GemmOptions): void {
   const { batch, m, n, k, aBatch, bBatch } = problem;
   const tiles = Math.ceil(m / gpuTile) * Math.ceil(n / gpuTile) * batch;
   const strides = {
@@ -183,7 +203,12 @@ function runTiled(a: Tensor, b: Tensor, y: Tensor, problem: Problem, options: Ge
     ...(options.transposeB ? { b_k: 1, b_column: k } : { b_k: n, b_column: 1 }),
   };
   const dimensions = { m, n, k, batch, a_batch: aBatch, b_batch: bBatch, ...strides };
-  runSplit(tiledKernel, { a, b }, y, dimensions, splitsFor(k, tiles, gpuSplitting), {}, options);
+  runSplit(kernel, { a, b }, y, dimensions, splitsFor(k, tiles, gpuSplitting), constants, options);
+}
+
+function runOnMatrixUnits(a: Tensor, b: Tensor, y: Tensor, problem: Problem, options: GemmOptions): void {
+  const { kernel, lanes } = subgroupMatrixKernel(y.engine.device, problem.operands)!;
+  runOnGpu(kernel, { LANES: lanes }, a, b, y, problem, options);
 }
 
 function runOnCpu(plan: CpuPlan, a: Tensor, b: Tensor, y: Tensor, problem: Problem, options: GemmOptions): void {
@@ -240,7 +265,7 @@ function runSplit(
   const sizes = { ...dimensions, splits, k_per_split: kPerSplit };
   const ACTIVATION = activationNumber[activation];
   // CPU plans leave an activation to the second pass: there a pass costs nothing beside the product, compiling it in costs seconds.
-  const fuses = kernel === tiledKernel;
+  const fuses = kernel.constants?.ACTIVATION !== undefined;
   const noBias = oversized ? engine.zeros([4]) : asF32(operands.b); // a kernel may bind it as one vec4
   if (splits === 1 && ((fuses && !oversized) || activation === 'none')) {
     const epilogue: Params = fuses ? { has_bias: bias ? 1 : 0, slope } : { has_bias: bias ? 1 : 0 };

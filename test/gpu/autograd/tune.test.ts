@@ -1,8 +1,13 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { ops, type Engine, type PlanDecision, type Tensor, type TunedPlan } from '../../../src/autograd/index.ts';
+import { subgroupMatrixKernel } from '../../../src/autograd/ops/matmul-kernels.ts';
 import type { TuningStore } from '../../../src/engine/index.ts';
 import { relativeError, randomArray } from '../../support/arrays.ts';
-import { openTestEngine } from '../../support/engine.ts';
+import { openTestEngine, testEngine } from '../../support/engine.ts';
+import { HALF_ROUNDING } from '../../support/op-test.ts';
+
+/** Of f16 operands. */
+const hasMatrixUnits = subgroupMatrixKernel((await testEngine()).device, 'f16') !== null;
 
 /** A bit of everything that has plans, at odd and at even sizes: value and gradients as one list. */
 async function work(engine: Engine): Promise<Float32Array[]> {
@@ -135,6 +140,27 @@ describe('a tuned engine', () => {
     expect(warnings[0]).toMatch(/^tune: test: right wrong failing: plan wrong is left out: its results differ by 1\.0e-2/);
     expect(warnings[1]).toMatch(/plan failing is left out: no such kernel$/);
     engine.plans.isNoting = false;
+    engine.plans.reset();
+  });
+
+  it.skipIf(!hasMatrixUnits)('tries the matrix units on products of f16, and finds the same there', async () => {
+    const shapes = [[65, 130], [130, 129]] as const;
+    const multiply = (): Promise<Float32Array[]> => engine.scope(async () => {
+      const [a, b] = shapes.map((shape, seed) => engine.tensor(Float32Array.from(randomArray(shape[0] * shape[1], seed + 1)), shape, { dtype: 'f16' }));
+      return [(await ops.matmul(a!, b!).toArray()) as Float32Array];
+    });
+    const before = await multiply();
+    engine.plans.isNoting = true;
+    await multiply();
+    const { tuned, warnings } = await engine.tune({ leastShare: 0, seconds: 60 });
+    engine.plans.isNoting = false;
+    expect(warnings).toEqual([]);
+    expect(tuned.map(({ key }) => key)).toEqual([expect.stringMatching(/^matmul NN f16 f16 f16 batch≤1 m≤128 n≤256 k≤256: .*subgroup-matrix/)]);
+    expect(tuned[0]!.milliseconds['subgroup-matrix']).toBeGreaterThan(0);
+    engine.plans.reset();
+    engine.plans.pin({ [tuned[0]!.key]: 'subgroup-matrix' });
+    // Two results in f16 may be a step apart, twice the rounding of one.
+    expect(Math.max(...differences(await multiply(), before))).toBeLessThan(2 * HALF_ROUNDING);
     engine.plans.reset();
   });
 

@@ -7,22 +7,28 @@ import { conv3dBackwardReference, conv3dReference } from '../../../src/autograd/
 import { geluDerivativeReference, geluReference } from '../../../src/autograd/ops/gelu.ts';
 import { layerNormBackwardReference, layerNormReference } from '../../../src/autograd/ops/layer-norm.ts';
 import { linearBackwardReference, linearReference } from '../../../src/autograd/ops/linear.ts';
+import { subgroupMatrixKernel } from '../../../src/autograd/ops/matmul-kernels.ts';
 import { matmulBackwardReference, matmulReference, type GemmPlan, type MatmulExtents } from '../../../src/autograd/ops/matmul.ts';
 import { permuteReference } from '../../../src/autograd/ops/permute.ts';
 import { scaledDotProductAttentionBackwardReference, scaledDotProductAttentionReference } from '../../../src/autograd/ops/scaled-dot-product-attention.ts';
 import { sliceBackwardReference, sliceReference } from '../../../src/autograd/ops/slice.ts';
+import { expectClose } from '../../support/arrays.ts';
 import { testEngine } from '../../support/engine.ts';
 import { expectOp, HALF_ROUNDING, input } from '../../support/op-test.ts';
 
 // Operands are f16 values exactly, and references get the same: an f16 result differs from its reference by the rounding of its store
 // (HALF_ROUNDING, which expectOp adds) and by what f32 has, an f32 result by the latter alone.
-const { device } = await testEngine();
+const engine = await testEngine();
+const { device } = engine;
+/** Whether the adapter's matrix units take f16 and sum in f32. */
+const hasMatrixUnits = subgroupMatrixKernel(device, 'f16') !== null;
 // Away from 0: what is below 6e-8 has no f16 of its own, and no relative error.
 const full = { shift: 0.125 };
 const half = { half: true, ...full };
 
 describe.skipIf(!device.canF16)('in f16', () => {
-  const gemmPlans: GemmPlan[] = ['rows', 'subgroup', 'vec4', 'tiled'];
+  const gemmPlans: GemmPlan[] = ['rows', 'subgroup', 'vec4', 'tiled', 'subgroup-matrix'];
+  const runs = (plan: GemmPlan): boolean => plan !== 'subgroup-matrix' || hasMatrixUnits;
   const products: (MatmulExtents & { what: string })[] = [
     { what: '1 x 1 x 1', m: 1, n: 1, k: 1 },
     { what: '3 x 1 x 65', m: 3, n: 1, k: 65 },
@@ -32,9 +38,10 @@ describe.skipIf(!device.canF16)('in f16', () => {
     { what: 'a transposed', m: 63, n: 12, k: 8, transposeA: true },
     { what: 'both transposed, a shared b', m: 9, n: 20, k: 12, batch: 2, transposeA: true, transposeB: true, sharedB: true },
     { what: 'a long k, split', m: 3, n: 4, k: 2052 },
+    { what: 'several tiles of 64', m: 130, n: 129, k: 95 },
   ];
   for (const [plan, { what, ...extents }] of gemmPlans.flatMap((plan) => products.map((each) => [plan, each] as const))) {
-    it(`matmul, ${plan}: ${what}`, async () => {
+    it.skipIf(!runs(plan))(`matmul, ${plan}: ${what}`, async () => {
       const { batch, m, n, k, transposeA, transposeB, sharedB } = extents;
       const lead = batch ? [batch] : [];
       await expectOp({
@@ -45,6 +52,31 @@ describe.skipIf(!device.canF16)('in f16', () => {
       });
     });
   }
+
+  it.skipIf(!hasMatrixUnits)('matmul, subgroup-matrix: an f32 result, with bias and activation, whole and split', async () => {
+    await engine.scope(async () => {
+      for (const k of [12, 1601]) {
+        const [a, b, bias] = [input([67, k], 3, half), input([k, 9], 4, half), input([9], 5, full)];
+        const sums = matmulReference(a.values, b.values, { m: 67, n: 9, k }).map((value, i) => value + bias.values[i % 9]!);
+        const [left, right] = [a, b].map(({ values, shape }) => engine.tensor(Float32Array.from(values), shape, { dtype: 'f16' }));
+        const y = ops.gemm(left!, right!, { bias: engine.tensor(Float32Array.from(bias.values)), activation: 'leakyRelu', slope: 0.25, dtype: 'f32', plan: 'subgroup-matrix' });
+        // f16 products are exact in f32 and so are summed: as exact as the other plans in f32.
+        expectClose(await y.toArray(), sums.map((sum) => (sum < 0 ? 0.25 * sum : sum)), 1e-5);
+      }
+    });
+  });
+
+  it.skipIf(!hasMatrixUnits || !device.canProfile)('matmul, subgroup-matrix: on the matrix units for f16 operands, nowhere else, and never unasked', async () => {
+    const kernels = (dtypes: readonly ('f16' | 'f32')[], plan?: GemmPlan): Promise<string[]> =>
+      engine.scope(async () => {
+        const [a, b] = dtypes.map((dtype) => engine.full([65, 65], 1, { dtype }));
+        return (await device.profile(() => void ops.gemm(a!, b!, { plan }))).map(({ kernel }) => kernel);
+      });
+    const isOnUnits = expect.stringMatching(/^matmul\.subgroup-matrix-f16-/);
+    expect(await kernels(['f16', 'f16'], 'subgroup-matrix')).toContainEqual(isOnUnits);
+    expect(await kernels(['f16', 'f16'])).not.toContainEqual(isOnUnits);
+    for (const mixed of [['f16', 'f32'], ['f32', 'f16'], ['f32', 'f32']] as const) expect(await kernels(mixed, 'subgroup-matrix')).not.toContainEqual(isOnUnits);
+  });
 
   it('matmul of f32 weights and f16 values gives the gradients of each in its own type', async () => {
     const extents = { m: 5, n: 63, k: 65, batch: 3 };
@@ -58,7 +90,7 @@ describe.skipIf(!device.canF16)('in f16', () => {
   });
 
   for (const [plan, axes, from, to] of gemmPlans.flatMap((plan) => [[plan, [], 5, 3], [plan, [1], 1, 1], [plan, [65], 63, 3], [plan, [2, 3], 8, 68], [plan, [2], 1100, 4]] as const)) {
-    it(`linear, ${plan}: [${[...axes, from]}] -> ${to}, weight and bias in f32`, async () => {
+    it.skipIf(!runs(plan))(`linear, ${plan}: [${[...axes, from]}] -> ${to}, weight and bias in f32`, async () => {
       await expectOp({
         inputs: { x: input([...axes, from], 1, half), weight: input([to, from], 2, full), bias: input([to], 3, full) },
         run: ({ x, weight, bias }) => ops.linear(x, weight, bias, { plan }),

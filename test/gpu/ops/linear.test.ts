@@ -3,11 +3,14 @@ import { ops } from '../../../src/autograd/index.ts';
 import { geluDerivativeReference, geluReference } from '../../../src/autograd/ops/gelu.ts';
 import { leakyReluDerivativeReference, leakyReluReference } from '../../../src/autograd/ops/leaky-relu.ts';
 import { linearBackwardReference, linearReference } from '../../../src/autograd/ops/linear.ts';
+import { subgroupMatrixKernel } from '../../../src/autograd/ops/matmul-kernels.ts';
 import type { GemmActivation, GemmPlan } from '../../../src/autograd/ops/matmul.ts';
 import { testEngine } from '../../support/engine.ts';
 import { expectOp, input } from '../../support/op-test.ts';
 
 const slope = 0.1;
+/** Of f32 operands. */
+const hasMatrixUnits = subgroupMatrixKernel((await testEngine()).device, 'f32') !== null;
 const activations: Record<GemmActivation, { value: (x: number) => number; derivative: (x: number) => number }> = {
   none: { value: (x) => x, derivative: () => 1 },
   gelu: { value: geluReference, derivative: geluDerivativeReference },
@@ -46,9 +49,9 @@ describe('linear', () => {
   });
 
   // With a tape the activation is an op of its own, without one it is the product's epilogue: expectOp runs both.
-  for (const plan of ['rows', 'subgroup', 'vec4', 'tiled'] as GemmPlan[]) {
+  for (const plan of ['rows', 'subgroup', 'vec4', 'tiled', 'subgroup-matrix'] as GemmPlan[]) {
     for (const activation of ['gelu', 'leakyRelu'] as GemmActivation[]) {
-      it(`applies ${activation}, plan ${plan}`, async () => {
+      it.skipIf(plan === 'subgroup-matrix' && !hasMatrixUnits)(`applies ${activation}, plan ${plan}`, async () => {
         const { value, derivative } = activations[activation];
         await expectOp({
           inputs: { x: input([11, 12], 6), weight: input([20, 12], 7), bias: input([20], 8) },

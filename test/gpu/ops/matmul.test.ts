@@ -1,11 +1,15 @@
 import { describe, expect, it } from 'vitest';
 import { ops } from '../../../src/autograd/index.ts';
+import { subgroupMatrixKernel } from '../../../src/autograd/ops/matmul-kernels.ts';
 import { matmulBackwardReference, matmulReference, type GemmPlan } from '../../../src/autograd/ops/matmul.ts';
 import { expectClose } from '../../support/arrays.ts';
 import { testEngine } from '../../support/engine.ts';
 import { expectOp, input } from '../../support/op-test.ts';
 
-const plans: GemmPlan[] = ['rows', 'subgroup', 'vec4', 'tiled'];
+const plans: GemmPlan[] = ['rows', 'subgroup', 'vec4', 'tiled', 'subgroup-matrix'];
+/** Of f32 operands; those of f16 have their tests in test/gpu/f16/ops.test.ts. */
+const hasMatrixUnits = subgroupMatrixKernel((await testEngine()).device, 'f32') !== null;
+const need = (plan: GemmPlan): string => (plan === 'subgroup-matrix' ? ' (needs chromium-experimental-subgroup-matrix of f32)' : '');
 
 interface Case {
   axes?: number[];
@@ -30,7 +34,7 @@ const cases: Case[] = [
 const label = ({ axes = [], m, n, k, sharedB }: Case): string => `[${[...axes, m, k]}]·[${[...(sharedB ? [] : axes), k, n]}]`;
 
 for (const plan of plans) {
-  describe(`matmul, plan ${plan}`, () => {
+  describe.skipIf(plan === 'subgroup-matrix' && !hasMatrixUnits)(`matmul, plan ${plan}${need(plan)}`, () => {
     for (const each of cases) {
       for (const [transposeA, transposeB] of [[false, false], [true, false], [false, true], [true, true]]) {
         it(`${label(each)}${transposeA ? ' a transposed' : ''}${transposeB ? ' b transposed' : ''}`, async () => {

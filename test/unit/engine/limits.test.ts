@@ -11,10 +11,10 @@ const defaults = {
 };
 
 /** An adapter that has these limits and gives no device: what is asked of it ends up in `asked`. */
-function fakeAdapter(limits: Partial<Record<keyof typeof defaults, number>>, asked: GPUDeviceDescriptor[] = []): GPUAdapter {
+function fakeAdapter(limits: Partial<Record<keyof typeof defaults, number>>, asked: GPUDeviceDescriptor[] = [], more: string[] = []): GPUAdapter {
   return {
     limits: { ...defaults, ...limits },
-    features: new Set(['subgroups', 'texture-compression-bc']),
+    features: new Set(['subgroups', 'texture-compression-bc', ...more]),
     info: { vendor: 'acme', architecture: '', device: '', description: 'Old GPU' },
     requestDevice: (descriptor: GPUDeviceDescriptor) => {
       asked.push(descriptor);
@@ -52,6 +52,12 @@ it('an adapter of the default limits is asked for what it offers, and its refusa
   expect(await message(fakeAdapter({ maxBufferSize: 2 ** 32 }, asked))).toBe('Device.open: the adapter "Old GPU" gives no device: Error: out of devices; choose another adapter, or update its driver');
   expect(asked[0]!.requiredFeatures).toEqual(['subgroups']);
   expect(asked[0]!.requiredLimits).toMatchObject({ maxBufferSize: 2 ** 32, maxStorageBufferBindingSize: 128 * 2 ** 20 });
+});
+
+it('an adapter with matrix units is asked for them', async () => {
+  const asked: GPUDeviceDescriptor[] = [];
+  await message(fakeAdapter({}, asked, ['chromium-experimental-subgroup-matrix']));
+  expect(asked[0]!.requiredFeatures).toEqual(['subgroups', 'chromium-experimental-subgroup-matrix']);
 });
 
 it('the limits needed are those that the kernels use', () => {
