@@ -1,6 +1,6 @@
 /** The plots of an experiment's report, each a whole SVG file as a string. */
 import { formatBytes, html, type Markup } from '../report-html.ts';
-import { HIGHER_IS_BETTER, PATCH_ARMS, patchInputName, type PatchArm, type PatchCell, type PatchFastResult, type PatchInput, type PatchMeasure } from '../patch-fast-result.ts';
+import { HIGHER_IS_BETTER, PATCH_ARMS, patchInputName, type PatchArm, type PatchFastResult, type PatchInput, type PatchMeasure } from '../patch-fast-result.ts';
 import type { ArmResult, Estimate, ExperimentResults } from './results.ts';
 import { axisBottom, axisLeft, labelsAbove, legend, linearScale, logScale, MARGIN, mark, plotFile, polyline, signed, whisker, type Area, type LegendEntry, type Scale } from './plot-parts.ts';
 
@@ -180,51 +180,32 @@ const PATCH_ARM_NAMES: Record<PatchArm, string> = {
   'fast-fresh': 'with FAST: student from random weights',
 };
 
-/** A measure on patches of scans that were not trained on, by what the patch went through; faint points are single folds. */
-export function plotPatchMeasure(result: PatchFastResult, measure: PatchMeasure = 'featureCosine', arms: readonly PatchArm[] = ['compression', 'fast']): string {
-  const { title, axis } = MEASURES[measure];
-  const shown = result.arms.filter(({ arm }) => arms.includes(arm)).map((each) => ({ ...each, name: PATCH_ARM_NAMES[each.arm] }));
-  return patchPlot(result, measure, shown, { where: `plotPatchMeasure: the result has no ${measure} of ${arms.join(' or ')}`, title, axis, zero: null });
-}
-
-/** What FAST changes: the measure with it less without, patch by patch, so that what differs between patches is not in the intervals. */
+/**
+ * What FAST changes on patches of scans that were not trained on: the measure with it less without, by what the patch went through, a series an
+ * arm. Taken patch by patch, so that what differs between patches is not in the intervals; faint points are single folds.
+ */
 export function plotPatchDifference(result: PatchFastResult, measure: PatchMeasure = 'centredCosine', arms: readonly PatchArm[] = ['fast']): string {
-  const { title, axis } = MEASURES[measure];
-  const shown = result.differences.filter(({ arm }) => arms.includes(arm)).map((each) => ({ ...each, name: `${PATCH_ARM_NAMES[each.arm]}, less without` }));
-  const better = HIGHER_IS_BETTER.includes(measure) ? 'Above' : 'Below';
-  return patchPlot(result, measure, shown, { where: `plotPatchDifference: the result has no difference in ${measure} of ${arms.join(' or ')}`, title: `What FAST changes: ${title[0]!.toLowerCase()}${title.slice(1)}`, axis: `difference in ${axis}`, zero: `${better} zero is better. ` });
-}
-
-interface PatchPlot {
-  /** The error where there is nothing to draw. */
-  where: string;
-  title: string;
-  axis: string;
-  /** Draws a line at zero and says this of it. */
-  zero: string | null;
-}
-
-/** Inputs side by side, a series an arm. Colours are the arms' own in every plot. */
-function patchPlot(result: PatchFastResult, measure: PatchMeasure, arms: readonly { arm: PatchArm; name: string; cells: readonly PatchCell[] }[], { where, title, axis: axisTitle, zero }: PatchPlot): string {
-  const series = arms.map(({ arm, name, cells }) => ({ name, index: PATCH_ARMS.indexOf(arm), cells: cells.flatMap(({ input, measures }) => (measures[measure] ? [{ input, statistic: measures[measure] }] : [])) })).filter(({ cells }) => cells.length > 0);
-  if (!series.length) throw new Error(where);
+  const { title, axis: axisTitle } = MEASURES[measure];
+  const shown = result.differences.filter(({ arm }) => arms.includes(arm));
+  const series = shown.map(({ arm, cells }) => ({ name: `${PATCH_ARM_NAMES[arm]}, less without`, index: PATCH_ARMS.indexOf(arm), cells: cells.flatMap(({ input, measures }) => (measures[measure] ? [{ input, statistic: measures[measure] }] : [])) })).filter(({ cells }) => cells.length > 0);
+  if (!series.length) throw new Error(`plotPatchDifference: the result has no difference in ${measure} of ${arms.join(' or ')}`);
   const { settings: { inputs, shape, spacingMm, steps, style }, folds, scans } = result;
-  const key = legend([...series.map(({ name, index }) => ({ name, series: index })), ...(zero ? [{ name: 'no change', series: null }] : [])], MARGIN, RIGHT, LEGEND_TOP);
+  const key = legend([...series.map(({ name, index }) => ({ name, series: index })), { name: 'no change', series: null }], MARGIN, RIGHT, LEGEND_TOP);
   const top = LEGEND_TOP + key.height + 10;
   const area: Area = { left: LEFT, right: RIGHT, top, bottom: top + PLOT_HEIGHT };
   const slot = (area.right - area.left) / inputs.length;
   const x = (input: PatchInput, n: number): number => area.left + (inputs.indexOf(input) + 0.5) * slot + (n - (series.length - 1) / 2) * 3 * DODGE;
   const values = series.flatMap(({ cells }) => cells.flatMap(({ statistic: { mean, interval, folds: each } }) => [{ value: mean, interval }, ...each.filter((value) => value !== null).map((value) => ({ value, interval: null }))]));
-  const y = linearScale(reach(zero ? [...values, { value: 0, interval: null }] : values), [area.bottom, area.top]);
+  const y = linearScale(reach([...values, { value: 0, interval: null }]), [area.bottom, area.top]);
   const marks = series.map(({ index, cells }, n) => html`${polyline(index, cells.map(({ input, statistic }) => [x(input, n), y(statistic.mean)]))}${cells.map(({ input, statistic: { mean, interval, folds: each } }) => html`<g class="small">${each.map((value) => value !== null && html`<circle class="fill s${index + 1}" cx="${(x(input, n) + DODGE).toFixed(1)}" cy="${y(value).toFixed(1)}" r="2.5"/>`)}</g>${point(index, x(input, n), { value: mean, interval }, y)}`)}`);
   const axis: Scale = Object.assign((at: number) => area.left + (at + 0.5) * slot, { ticks: inputs.map((_, at) => at) });
   const heldOut = folds.reduce((sum, { patches }) => sum + patches.heldOut, 0);
-  const line = zero && html`<line class="reference" x1="${area.left}" x2="${area.right}" y1="${y(0).toFixed(1)}" y2="${y(0).toFixed(1)}"/>`;
+  const line = html`<line class="reference" x1="${area.left}" x2="${area.right}" y1="${y(0).toFixed(1)}" y2="${y(0).toFixed(1)}"/>`;
   return plotFile({
-    width: WIDTH, bottom: area.bottom, title,
-    subtitle: `${zero ?? ''}Scans not trained on; whiskers: 95 % intervals over ${result.resampled}, faint points: folds.`,
+    width: WIDTH, bottom: area.bottom, title: `What FAST changes: ${title[0]!.toLowerCase()}${title.slice(1)}`,
+    subtitle: `${HIGHER_IS_BETTER.includes(measure) ? 'Above' : 'Below'} zero is better. Scans not trained on; whiskers: 95 % intervals over ${result.resampled}, faint points: folds.`,
     source: `${heldOut} patches of ${scans.length} scans, ${shape.join(' × ')} voxels at ${spacingMm.join(' × ')} mm; ${folds.length} folds, ${steps} steps each${style === 'gatys' ? ", Gatys' style term" : ''}; teacher ${result.teacher.name}.`,
     description: series.map(({ name, cells }) => `${name}: ${cells.map(({ input, statistic }) => `${patchInputName(input)} ${statistic.mean.toPrecision(4)}`).join(', ')}`).join('; '),
-    body: html`${key.markup}${axisLeft(y, area, axisTitle)}${axisBottom(axis, area, 'what the patch went through', (at) => patchInputName(inputs[at]!))}${line}${marks}`,
+    body: html`${key.markup}${axisLeft(y, area, `difference in ${axisTitle}`)}${axisBottom(axis, area, 'what the patch went through', (at) => patchInputName(inputs[at]!))}${line}${marks}`,
   });
 }

@@ -1,7 +1,7 @@
 import { DOMParser, type Document, type Element } from '@xmldom/xmldom';
 import { describe, expect, it } from 'vitest';
 import { labelsAbove, legend, linearScale, logScale, niceTicks, signed, tickFormat } from '../../../../src/train/experiment/plot-parts.ts';
-import { plotAurocByBytes, plotAurocByQuality, plotLabelForest, plotPatchDifference, plotPatchMeasure } from '../../../../src/train/experiment/plots.ts';
+import { plotAurocByBytes, plotAurocByQuality, plotLabelForest, plotPatchDifference } from '../../../../src/train/experiment/plots.ts';
 import { SAMPLE_ARMS, samplePatchResult, sampleResults } from './plot-samples.ts';
 
 /** Parsed strictly: whatever is no XML throws. */
@@ -20,8 +20,8 @@ const styled = (document: Document, name: string, style: string): Element[] => a
 const results = sampleResults();
 const patches = samplePatchResult();
 const plots = {
-  bytes: plotAurocByBytes(results), quality: plotAurocByQuality(results), forest: plotLabelForest(results), patches: plotPatchMeasure(patches),
-  difference: plotPatchDifference(patches), allArms: plotPatchMeasure(patches, 'gram', ['compression', 'fast', 'untrained', 'fast-fresh']),
+  bytes: plotAurocByBytes(results), quality: plotAurocByQuality(results), forest: plotLabelForest(results),
+  difference: plotPatchDifference(patches), allArms: plotPatchDifference(patches, 'gram', ['fast', 'fast-fresh']),
 };
 
 describe.each(Object.entries(plots))('%s', (_, svg) => {
@@ -107,14 +107,14 @@ describe('plotLabelForest', () => {
   });
 });
 
-describe('plotPatchMeasure', () => {
+describe('plotPatchDifference', () => {
   it('puts each mean where the axis says', () => {
-    const document = parse(plots.patches);
-    const ticks = all(document, 'text').filter((text) => /^\d\.\d{3}$/.test(text.textContent ?? '')).map((text) => ({ value: Number(text.textContent), y: number(text, 'y') - 4 }));
+    const document = parse(plots.difference);
+    const ticks = all(document, 'text').filter((text) => /^−?\d\.\d+$/.test(text.textContent ?? '')).map((text) => ({ value: Number(text.textContent!.replace('−', '-')), y: number(text, 'y') - 4 }));
     const [a, b] = [ticks[0]!, ticks.at(-1)!];
     const valueAt = (y: number): number => a.value + ((y - a.y) / (b.y - a.y)) * (b.value - a.value);
-    const points = styled(document, 'circle', 'fill s1').filter((circle) => circle.getAttribute('r') === '4.5').slice(1);
-    expect(points.map((point) => valueAt(number(point, 'cy')).toFixed(3))).toEqual(['0.984', '0.987', '0.990', '0.993', '0.996', '0.999']);
+    const points = styled(document, 'rect', 'fill s2').slice(1);
+    expect(points.map((point) => valueAt(number(point, 'y') + 4).toFixed(4))).toEqual(['0.0030', '0.0023', '0.0016', '0.0009', '0.0002', '-0.0005']);
   });
 
   it('draws differences about a line at zero, which says what is better', () => {
@@ -130,7 +130,7 @@ describe('plotPatchMeasure', () => {
   });
 
   it('says which measure is missing', () => {
-    expect(() => plotPatchMeasure(patches, 'pooledCosine', ['untrained'])).toThrow('the result has no pooledCosine of untrained');
+    expect(() => plotPatchDifference(patches, 'pooledCosine', ['untrained'])).toThrow('the result has no difference in pooledCosine of untrained');
   });
 });
 
