@@ -91,7 +91,7 @@ export interface ScanMethods {
 export type CohortChoice = { kind: 'phantom'; patients: number; testPatients: number } | { kind: 'files'; name: string; files: GivenFile[] };
 
 /** Sizes of new models that the page offers; `base` is beyond what a tab holds. */
-export type NewPreset = Exclude<PresetName, 'base'>;
+export type NewPreset = Extract<PresetName, 'tiny' | 'small'>;
 
 /** What the first step starts from. */
 export type StartChoice = { kind: 'new'; preset: NewPreset } | { kind: 'file'; file: File } | { kind: 'demo' };

@@ -19,7 +19,7 @@ export interface CtVolume {
   source: string;
 }
 
-/** The regular grid that a model reads: MODEL §5's input sizes over a 360 mm cube. */
+/** The regular grid that a model reads: MODEL §5's input sizes over a 360 mm cube, or a part of it. */
 export interface InputGrid {
   shape: Size3;
   spacingMm: Size3;

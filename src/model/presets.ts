@@ -47,7 +47,7 @@ export interface HeadConfig {
 
 export interface Preset {
   name: PresetName;
-  /** Shape and spacing [z, y, x] in mm of the input: a field of view of 360 mm in every axis. */
+  /** Shape and spacing [z, y, x] in mm of the input: a field of view of 360 mm in every axis, the chest's middle in `tiny-fine`. */
   grid: { shape: [number, number, number]; spacingMm: [number, number, number] };
   /** Averages before resampling, where the grid is much coarser than scans are [O]. */
   antialias: boolean;
@@ -56,7 +56,7 @@ export interface Preset {
   head: HeadConfig;
 }
 
-export type PresetName = 'tiny' | 'small' | 'base';
+export type PresetName = 'tiny' | 'tiny-fine' | 'small' | 'base';
 
 const patch: [number, number, number] = [2, 4, 4];
 const first = (channels: number): StemConv => ({ channels, kernel: patch, stride: patch, padding: [0, 0, 0] });
@@ -67,23 +67,26 @@ const grid = (shape: [number, number, number]): Preset['grid'] => ({ shape, spac
 /** BERT-base of CXR-BERT in width, so that its weights fit; fewer layers where trained from scratch [O]. */
 const bertWidth: TextConfig = { width: 768, layers: 4, heads: 12, feedForward: 3072, maxPositions: 512 };
 
-export const presets: Record<PresetName, Preset> = {
-  tiny: {
-    name: 'tiny',
-    grid: grid([16, 64, 64]),
-    antialias: true,
-    encoder: {
-      input: [16, 64, 64],
-      stem: [first(16), { channels: 64, kernel: [3, 3, 3], stride: [2, 2, 2], padding: [1, 1, 1] }],
-      width: 64,
-      heads: 4,
-      spatialLayers: 1,
-      temporalLayers: 1,
-      mlpRatio: 2,
-    },
-    text: { width: 96, layers: 2, heads: 4, feedForward: 192, maxPositions: 256 },
-    head: { latent: 64, kind: 'sfp', blockLength: 16, outFactors: [4, 16], rank: 4 },
+const tiny: Preset = {
+  name: 'tiny',
+  grid: grid([16, 64, 64]),
+  antialias: true,
+  encoder: {
+    input: [16, 64, 64],
+    stem: [first(16), { channels: 64, kernel: [3, 3, 3], stride: [2, 2, 2], padding: [1, 1, 1] }],
+    width: 64,
+    heads: 4,
+    spatialLayers: 1,
+    temporalLayers: 1,
+    mlpRatio: 2,
   },
+  text: { width: 96, layers: 2, heads: 4, feedForward: 192, maxPositions: 256 },
+  head: { latent: 64, kind: 'sfp', blockLength: 16, outFactors: [4, 16], rank: 4 },
+};
+
+export const presets: Record<PresetName, Preset> = {
+  tiny,
+  'tiny-fine': { ...tiny, name: 'tiny-fine', grid: { shape: [16, 64, 64], spacingMm: [5, 3, 3] } },
   small: {
     name: 'small',
     grid: grid([120, 240, 240]),

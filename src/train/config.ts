@@ -119,17 +119,21 @@ const common: Omit<Defaults, 'batch' | 'stages' | 'checkpointEvery' | 'validateE
   logitBias: -10,
 };
 
-/** Defaults by preset [O]: the tiny run is sized for a machine without a GPU. */
+/** The tiny run is sized for a machine without a GPU. */
+const tiny: Defaults = {
+  ...common,
+  batch: 8,
+  stages: { teacher: { steps: 54, learningRate: 1.2e-3 }, fast: { steps: 8, learningRate: 5e-5 }, align: { steps: 8, learningRate: 1e-4 } },
+  text: { unit: 'sentence', sentencesPerScan: 1, maxTokens: 16, labelPrompts: true },
+  logitBias: -2,
+  checkpointEvery: 20,
+  validateEvery: 60,
+};
+
+/** Defaults by preset [O]. */
 const defaults: Record<PresetName, Defaults> = {
-  tiny: {
-    ...common,
-    batch: 8,
-    stages: { teacher: { steps: 54, learningRate: 1.2e-3 }, fast: { steps: 8, learningRate: 5e-5 }, align: { steps: 8, learningRate: 1e-4 } },
-    text: { unit: 'sentence', sentencesPerScan: 1, maxTokens: 16, labelPrompts: true },
-    logitBias: -2,
-    checkpointEvery: 20,
-    validateEvery: 60,
-  },
+  tiny,
+  'tiny-fine': tiny,
   small: {
     ...common,
     batch: 4,

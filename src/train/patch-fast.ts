@@ -48,9 +48,11 @@ export interface PatchFastHost {
 const MOST_FOLDS = 5;
 const INPUTS: PatchInput[] = [10, 30, 50, 75, 95, '8-bit'];
 
-/** Spacing of patches [O]: fine enough for JPEG to hurt what a radiologist sees; of `tiny` that of the preset `small`, else of `base`. */
+const FINER: Record<PresetName, PresetName> = { tiny: 'small', 'tiny-fine': 'small', small: 'base', base: 'base' };
+
+/** Spacing of patches [O]: fine enough for JPEG to hurt what a radiologist sees, that of the next larger preset. */
 export function patchSpacing(preset: PresetName): Size3 {
-  return [...presets[preset === 'tiny' ? 'small' : 'base'].grid.spacingMm];
+  return [...presets[FINER[preset]].grid.spacingMm];
 }
 
 /** Defaults of a preset with `changes` on top [O]. */

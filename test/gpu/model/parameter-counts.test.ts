@@ -5,6 +5,7 @@ import { testEngine } from '../../support/engine.ts';
 // MODEL §5's table.
 const expected: Record<PresetName, { encoder: number; heads: number; dense: number; grid: number[] }> = {
   tiny: { encoder: 101_300, heads: 5_252, dense: 10_368, grid: [4, 8, 8] },
+  'tiny-fine': { encoder: 101_300, heads: 5_252, dense: 10_368, grid: [4, 8, 8] },
   small: { encoder: 5_842_536, heads: 263_172, dense: 525_312, grid: [12, 12, 12] },
   base: { encoder: 15_913_318, heads: 295_940, dense: 590_848, grid: [24, 24, 24] },
 };

@@ -89,6 +89,7 @@ describe('measures', () => {
 
 it('patches are finer than the preset that reads them, and inputs have names', () => {
   expect(patchSpacing('tiny')).toEqual([3, 1.5, 1.5]);
+  expect(patchSpacing('tiny-fine')).toEqual([3, 1.5, 1.5]);
   expect(patchSpacing('small')).toEqual([1.5, 0.75, 0.75]);
   expect([patchInputName(30), patchInputName('8-bit')]).toEqual(['JPEG 30', '8-bit, no JPEG']);
 });

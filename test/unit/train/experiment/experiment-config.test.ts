@@ -20,7 +20,7 @@ describe('parseExperiment', () => {
     [{ train: { ...given.train, learningRate: 0 } }, '"train.learningRate" must be a number above 0, got 0'], [{ cohort: { seed: 1 } }, '"cohort.patients" is missing'], [{ cohort: { data: 'x', seed: 1 } }, 'there is no key "cohort.seed"'],
     [{ cohort: { ...given.cohort, severity: 2 } }, '"cohort.severity" must be a number from 0 to 1'], [{ arms: ['baseline', 'jpeg@75'] }, '75 is the experiment\'s quality; write "jpeg"'], [{ arms: ['baseline', 'grey@10'] }, 'grey reads no JPEG'],
     [{ arms: ['baseline', 'teacher'] }, 'arm "teacher" and "train.teacherSteps" belong together'], [{ train: { ...given.train, teacherSteps: 200 } }, 'belong together'],
-    [{ arms: ['baseline', 'jpeg@0'] }, 'must be a whole number from 1 to 100'], [{ preset: 'huge' }, '"preset" must be one of tiny, small, base'],
+    [{ arms: ['baseline', 'jpeg@0'] }, 'must be a whole number from 1 to 100'], [{ preset: 'huge' }, '"preset" must be one of tiny, tiny-fine, small, base'],
   ])('refuses %j', (changes, message) => {
     expect(() => parse(changes)).toThrow(/^x\.json: /);
     expect(() => parse(changes)).toThrow(message);
@@ -34,7 +34,7 @@ describe('parseExperiment', () => {
   it('reads the configs that come along', () => {
     const folder = new URL('../../../../experiments/', import.meta.url);
     const files = readdirSync(folder).filter((name) => name.endsWith('.json'));
-    expect(files).toEqual(expect.arrayContaining(['phantom.json', 'quick.json', 'small-gpu.json']));
+    expect(files).toEqual(expect.arrayContaining(['fine.json', 'phantom.json', 'quick.json', 'small-gpu.json']));
     for (const name of files) expect(parseExperiment(readFileSync(new URL(name, folder), 'utf8'), name).name, name).toBe(name.replace('.json', ''));
   });
 });
