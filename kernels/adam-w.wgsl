@@ -3,11 +3,13 @@
 //   p ← p − rate · m / (√v / correction + epsilon),
 // keep = 1 − lr · weight decay, rate = lr / (1 − β1^t), correction = √(1 − β2^t). 1 − β1 and 1 − β2 come from the host: from an
 // f32 β2 = 0.999 their difference would lose three digits.
-// grad, param, moment, square: [count]. scale: [1]. An invocation RUN elements.
+// grad, param, moment, square: [count]. scale: [1]; where the step is `optional`, [3] as loss-scale.wgsl gives it: the factor, 1 where the step is
+// taken (else nothing is touched), 1 where the step before was left out (then rate_after and correction_after hold, of another t). An
+// invocation RUN elements.
 override WORKGROUP_SIZE: u32 = 64;
 override RUN: u32 = 1;
 
-struct Params { count: u32, keep: f32, rate: f32, correction: f32, beta1: f32, rest1: f32, beta2: f32, rest2: f32, epsilon: f32 }
+struct Params { count: u32, optional: u32, keep: f32, rate: f32, correction: f32, rate_after: f32, correction_after: f32, beta1: f32, rest1: f32, beta2: f32, rest2: f32, epsilon: f32 }
 
 @group(0) @binding(0) var<storage, read> grad: array<f32>;
 @group(0) @binding(1) var<storage, read> scale: array<f32>;
@@ -20,6 +22,13 @@ struct Params { count: u32, keep: f32, rate: f32, correction: f32, beta1: f32, r
 
 @compute @workgroup_size(WORKGROUP_SIZE)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) lane: u32) {
+  let is_optional = params.optional != 0u;
+  if (is_optional && scale[1] == 0.0) {
+    return;
+  }
+  let is_after = is_optional && scale[2] != 0.0;
+  let rate = select(params.rate, params.rate_after, is_after);
+  let correction = select(params.correction, params.correction_after, is_after);
   let first = (flat_workgroup(group, groups) * WORKGROUP_SIZE + lane) * RUN;
   let end = min(first + RUN, params.count);
   for (var i = first; i < end; i++) {
@@ -28,6 +37,6 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
     let v = params.beta2 * square[i] + params.rest2 * g * g;
     moment[i] = m;
     square[i] = v;
-    param[i] = params.keep * param[i] - params.rate * m / (sqrt(v) / params.correction + params.epsilon);
+    param[i] = params.keep * param[i] - rate * m / (sqrt(v) / correction + params.epsilon);
   }
 }

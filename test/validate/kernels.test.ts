@@ -32,7 +32,7 @@ function declaredParams(kernel: Kernel): [string, string][] {
 }
 
 /** Kernels that bind a few numbers, partial sums of millions of values, windows of a fixed size (block-copy), or what `fitsProducts` lets through. */
-const neverLarge = new Set(['conv3d.columns', 'attention.weights', 'attention.score-gradients', 'block-copy', 'gradient-norm.clip', 'gradient-norm.finish', 'scalar-product']);
+const neverLarge = new Set(['conv3d.columns', 'attention.weights', 'attention.score-gradients', 'block-copy', 'gradient-norm.clip', 'gradient-norm.finish', 'loss-scale', 'scalar-product']);
 
 const kernels = allKernels();
 

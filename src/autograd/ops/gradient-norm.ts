@@ -8,7 +8,7 @@ import type { Tensor } from '../tensor.ts';
 /** Elements whose squares one workgroup adds up. */
 const STRETCH = 8192;
 /** Added to the norm before the division; as torch.nn.utils.clip_grad_norm_. */
-const CLIP_EPSILON = 1e-6;
+export const CLIP_EPSILON = 1e-6;
 
 const partialKernel = defineKernel({
   label: 'gradient-norm.partial',

@@ -8,6 +8,7 @@ export type { Conv3dOptions } from './conv3d-geometry.ts';
 export { adamWStep, type AdamWOptions } from './adam-w.ts';
 export { attentionGram } from './attention-gram.ts';
 export { clipScale, gradientNorm } from './gradient-norm.ts';
+export { lossScaleStep, type LossScaleOptions, type LossScaleStep } from './loss-scale.ts';
 export { infoNceLoss } from './info-nce-loss.ts';
 export type { PairId, PairMatches } from './pair-matches.ts';
 export { sigLipLoss, type SigLipLossOptions } from './sig-lip-loss.ts';
