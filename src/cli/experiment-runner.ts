@@ -109,8 +109,8 @@ export class ExperimentRunner {
   /** The model that a seed's students learn from. */
   private async openTeacher(seed: number): Promise<RunState['teacher']> {
     const file = join(this.folderOf(teacherArm(this.source.record.config), seed), CHECKPOINT_FILE);
-    const { student, teacher, projectors, optimizer } = decodeCheckpoint(this.source.opened.engine, await nodeFiles.readFile(file), file);
-    for (const unused of [teacher, projectors, optimizer]) unused?.dispose();
+    const { student, teacher, projectors, optimizer, lossScale } = decodeCheckpoint(this.source.opened.engine, await nodeFiles.readFile(file), file);
+    for (const unused of [teacher, projectors, optimizer, lossScale]) unused?.dispose();
     return student;
   }
 

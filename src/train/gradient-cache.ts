@@ -9,9 +9,9 @@
  */
 import { noGrad, ops, type Engine, type Tensor } from '../autograd/index.ts';
 
-/** The backward pass of a scalar loss times `lossScale`. */
-export function backwardScaled(loss: Tensor, lossScale: number): Promise<void> {
-  return loss.backward(lossScale === 1 ? undefined : loss.engine.full(loss.shape, lossScale));
+/** The backward pass of a scalar loss times `lossScale` [1], null for 1. */
+export function backwardScaled(loss: Tensor, lossScale: Tensor | null): Promise<void> {
+  return loss.backward(lossScale ? ops.reshape(lossScale, loss.shape) : undefined);
 }
 
 /** What an encoder gives of a chunk. */
@@ -32,11 +32,11 @@ export interface ChunkedSide<Input = unknown> {
 }
 
 /**
- * Adds the gradients of `contrast(embeddings of each side)` and of the chunks' own losses to all parameters in it, times `lossScale`.
+ * Adds the gradients of `contrast(embeddings of each side)` and of the chunks' own losses to all parameters in it, times `lossScale` [1].
  *
  * `contrast` gives a scalar. Returns it with the embeddings of the sides, [all, latent] each, without a tape; to be used inside a scope.
  */
-export async function backwardThroughCache(engine: Engine, sides: readonly ChunkedSide[], contrast: (embeddings: Tensor[]) => Tensor, { lossScale = 1 }: { lossScale?: number } = {}): Promise<{ loss: Tensor; embeddings: Tensor[] }> {
+export async function backwardThroughCache(engine: Engine, sides: readonly ChunkedSide[], contrast: (embeddings: Tensor[]) => Tensor, { lossScale = null }: { lossScale?: Tensor | null } = {}): Promise<{ loss: Tensor; embeddings: Tensor[] }> {
   const embeddings: Tensor[] = [];
   for (const side of sides) {
     const leaf = await embedAll(engine, side);
@@ -63,7 +63,7 @@ async function embedAll(engine: Engine, side: ChunkedSide): Promise<Tensor> {
   return noGrad(() => ops.concat(parts, { dim: 0 }));
 }
 
-async function backwardChunks(engine: Engine, side: ChunkedSide, gradient: Tensor, lossScale: number): Promise<void> {
+async function backwardChunks(engine: Engine, side: ChunkedSide, gradient: Tensor, lossScale: Tensor | null): Promise<void> {
   let row = 0;
   for (let chunk = 0; chunk < side.chunks; chunk++) {
     const input = await side.load(chunk);
@@ -72,7 +72,7 @@ async function backwardChunks(engine: Engine, side: ChunkedSide, gradient: Tenso
       const end = row + embeddings.shape[0]!;
       // Its gradient with respect to the embeddings is this chunk's share of the cached one.
       const share = ops.sum(ops.mul(embeddings, noGrad(() => ops.slice(gradient, { dim: 0, start: row, end }))));
-      await (loss ? ops.add(share, ops.reshape(lossScale === 1 ? loss : ops.mul(loss, lossScale), share.shape)) : share).backward();
+      await (loss ? ops.add(share, ops.reshape(lossScale ? ops.mul(ops.reshape(loss, [1]), lossScale) : loss, share.shape)) : share).backward();
       row = end;
     });
   }

@@ -1,4 +1,5 @@
-import { noGrad, ops, type Engine, type Tensor } from '../autograd/index.ts';
+import { ops, type Engine, type Tensor } from '../autograd/index.ts';
+import type { LossScaler } from './loss-scale.ts';
 
 export interface NamedParameter {
   /** Unique over all groups: the key of its state. */
@@ -23,15 +24,23 @@ export interface AdamWSettings {
   clip?: number;
 }
 
-export interface GradientScale {
-  /** What the loss was multiplied with before the backward pass. Default 1. */
-  lossScale?: number;
+/** A step that the GPU takes or leaves out. */
+export interface ScaledStep {
+  /** Of the gradients of the loss itself before clipping, [1]. */
+  norm: Tensor;
+  /** [3], of `ops.lossScaleStep`: the second is 1 where the step is taken, else 0. */
+  update: Tensor;
+  /** To be told once, when it is known, what the GPU did. */
+  settle: (taken: boolean) => void;
 }
 
 interface Slot {
   parameter: NamedParameter;
   group: ParameterGroup;
-  /** Steps of this parameter: one that was frozen at first starts its bias correction when it first has a gradient. */
+  /**
+   * Steps of this parameter: one that was frozen at first starts its bias correction when it first has a gradient. One that is not settled
+   * counts as taken.
+   */
   steps: number;
   moment: Tensor | null;
   square: Tensor | null;
@@ -48,6 +57,8 @@ export class AdamW {
   stepCount = 0;
   private readonly engine: Engine;
   private readonly slots: Slot[] = [];
+  /** The parameters of each scaled step of which it is not known yet whether the GPU took it. */
+  private readonly unsettled = new Set<readonly Slot[]>();
   private readonly betas: readonly [number, number];
   private readonly eps: number;
   private readonly clip: number;
@@ -75,27 +86,43 @@ export class AdamW {
 
   /**
    * Updates every parameter that has a gradient, with its learning rate times `learningRateFactor` (the schedule's). Gradients
-   * stay as they are. Gives the gradient norm before clipping, as [1] on the GPU; `norm` is what `gradientNorm` gave of the same
-   * gradients, where it is known already.
+   * stay as they are. Gives the gradient norm before clipping, as [1] on the GPU.
    *
    * @throws Error where no parameter has a gradient
    */
-  step(learningRateFactor = 1, { lossScale = 1, norm: known }: GradientScale & { norm?: Tensor } = {}): Tensor {
+  step(learningRateFactor = 1): Tensor {
     requireNotNegative('learningRateFactor', learningRateFactor);
     const active = this.withGradients();
     return this.engine.scope(() => {
-      const norm = known ?? this.gradientNorm({ lossScale });
-      const clipping = this.clip ? ops.clipScale(norm, this.clip) : this.engine.full([1], 1);
-      const scale = unscaled(clipping, lossScale);
-      for (const slot of active) this.update(slot, scale, learningRateFactor);
-      this.stepCount++;
+      const norm = normOf(active);
+      this.update(active, this.clip ? ops.clipScale(norm, this.clip) : this.engine.full([1], 1), learningRateFactor);
       return norm;
     });
   }
 
-  /** The norm of the gradients of the loss, as [1]: of all that parameters hold, divided by `lossScale`. */
-  gradientNorm({ lossScale = 1 }: GradientScale = {}): Tensor {
-    return this.engine.scope(() => unscaled(ops.gradientNorm(this.withGradients().map(({ parameter }) => parameter.tensor.grad!)), lossScale));
+  /**
+   * The same with gradients of a loss that was multiplied with the current scale of `lossScale`. Where their norm is not finite the GPU leaves the
+   * step out: parameters and moments stay as they are, bit for bit. The host learns of that later, and `settle` then takes the step back from the
+   * counts. The step after it may be submitted before: it has with it the bias corrections for either case, and the GPU chooses.
+   *
+   * @throws Error where no parameter has a gradient, or two steps before this one are not settled
+   */
+  scaledStep(lossScale: LossScaler, learningRateFactor = 1): ScaledStep {
+    requireNotNegative('learningRateFactor', learningRateFactor);
+    if (this.unsettled.size > 1) throw new Error('AdamW.scaledStep: two steps before this one are not settled; settle the first of them');
+    const active = this.withGradients();
+    return this.engine.scope(() => {
+      const { norm, update } = lossScale.step(normOf(active), this.clip);
+      this.update(active, update, learningRateFactor);
+      this.unsettled.add(active);
+      return { norm, update, settle: (taken) => this.settle(active, taken) };
+    });
+  }
+
+  private settle(active: readonly Slot[], taken: boolean): void {
+    if (!this.unsettled.delete(active) || taken) return;
+    for (const slot of active) slot.steps--;
+    this.stepCount--;
   }
 
   private withGradients(): Slot[] {
@@ -104,7 +131,13 @@ export class AdamW {
     return active;
   }
 
-  private update(slot: Slot, scale: Tensor, factor: number): void {
+  private update(active: readonly Slot[], scale: Tensor, factor: number): void {
+    const [before] = this.unsettled;
+    for (const slot of active) this.updateSlot(slot, scale, factor, before?.includes(slot) ?? false);
+    this.stepCount++;
+  }
+
+  private updateSlot(slot: Slot, scale: Tensor, factor: number, wasInUnsettled: boolean): void {
     const { parameter, group } = slot;
     const { tensor } = parameter;
     slot.moment ??= this.engine.keep(this.engine.zeros(tensor.shape));
@@ -118,6 +151,7 @@ export class AdamW {
         eps: this.eps,
         weightDecay: group.weightDecay ?? 0,
         step: slot.steps,
+        stepAfterLeftOut: slot.steps - (wasInUnsettled ? 1 : 0),
       },
     );
   }
@@ -128,14 +162,14 @@ export class AdamW {
   }
 
   /**
-   * What a checkpoint has to hold besides `stepCount`: for each parameter that was updated, `<name>.exp_avg` and
+   * What a checkpoint has to hold besides `stepCount`, once all steps are settled: for each parameter that was updated, `<name>.exp_avg` and
    * `<name>.exp_avg_sq` of its shape, the optimiser's own tensors (not copies: read them before the next step and do not dispose
    * them), and `<name>.step` [1], a new tensor of the innermost scope.
    */
   state(): Record<string, Tensor> {
     const state: Record<string, Tensor> = {};
     for (const { parameter, moment, square, steps } of this.slots) {
-      if (!moment || !square) continue;
+      if (!moment || !square || !steps) continue;
       state[parameter.name + SUFFIXES.moment] = moment;
       state[parameter.name + SUFFIXES.square] = square;
       state[parameter.name + SUFFIXES.steps] = this.engine.tensor([steps]);
@@ -183,12 +217,13 @@ export class AdamW {
       slot.moment = slot.square = null;
       slot.steps = 0;
     }
+    this.unsettled.clear();
     this.stepCount = 0;
   }
 }
 
-function unscaled(x: Tensor, lossScale: number): Tensor {
-  return lossScale === 1 ? x : noGrad(() => ops.mul(x, 1 / lossScale));
+function normOf(slots: readonly Slot[]): Tensor {
+  return ops.gradientNorm(slots.map(({ parameter }) => parameter.tensor.grad!));
 }
 
 function requireNotNegative(name: string, value: number): void {

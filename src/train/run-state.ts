@@ -3,7 +3,7 @@ import type { Engine, FloatType, Tensor } from '../autograd/index.ts';
 import { DEFAULT_TOKENIZER_SETTINGS, loadTokenizer, type Tokenizer, type TokenizerSettings } from '../data/index.ts';
 import { Bert, BlankInitializer, CtLite, FastProjectors, fullRank, NO_MEASURES, presets, type Module } from '../model/index.ts';
 import { STAGES, type StageName, type TrainConfig } from './config.ts';
-import { FIRST_LOSS_SCALE, parseLossScale, type LossScale } from './loss-scale.ts';
+import { LossScaler, parseLossScale } from './loss-scale.ts';
 import { AdamW } from './optimizer.ts';
 import { decodeSafetensors, encodeSafetensors, type SafetensorsTensor } from './safetensors.ts';
 import { TextCache } from './text-cache.ts';
@@ -32,7 +32,7 @@ export interface RunState {
   /** Of the current stage; null before its first step. */
   optimizer: AdamW | null;
   /** Of a run in f16. */
-  lossScale?: LossScale;
+  lossScale?: LossScaler;
   /** The tower of `config.textTower`. A frozen one stays; one to be trained goes once a model has taken its weights. */
   textTower?: Bert | null;
   /** Reads for the models with a frozen tower, and keeps what it gave; made with the first of them. */
@@ -71,8 +71,11 @@ export function applyPrecision(engine: Engine, state: RunState): void {
   const { precision = 'f32' } = state.config;
   if (precision === 'f16') {
     requirePrecision(engine, precision);
-    state.lossScale ??= { ...FIRST_LOSS_SCALE };
-  } else delete state.lossScale; // of the run in f16 that this one starts from
+    state.lossScale ??= new LossScaler(engine);
+  } else {
+    state.lossScale?.dispose(); // of the run in f16 that this one starts from
+    delete state.lossScale;
+  }
   for (const model of [state.teacher, state.student]) if (model) model.precision = precision;
 }
 
@@ -164,7 +167,7 @@ export function endStage(state: RunState): void {
   state.optimizer = null;
 }
 
-/** Reads all parameters and the optimiser's state back and writes them as one safetensors file. */
+/** Reads all parameters, the optimiser's state and the loss scale back and writes them as one safetensors file. */
 export async function encodeCheckpoint(engine: Engine, state: RunState): Promise<Uint8Array> {
   const named = new Map<string, Tensor>();
   const add = (prefix: string, tensors: Iterable<[string, Tensor]>): void => {
@@ -188,7 +191,7 @@ export async function encodeCheckpoint(engine: Engine, state: RunState): Promise
     config: JSON.stringify(state.config),
     position: JSON.stringify(state.position),
     optimizerSteps: String(state.optimizer?.stepCount ?? 0),
-    ...(state.lossScale && { lossScale: JSON.stringify(state.lossScale) }),
+    ...(state.lossScale && { lossScale: JSON.stringify(await state.lossScale.read()) }),
     vocabulary: state.vocabulary,
     tokenizer: JSON.stringify(state.tokenizer.settings),
   });
@@ -249,8 +252,9 @@ export function decodeCheckpoint(engine: Engine, bytes: Uint8Array, name: string
   const settings = metadata.tokenizer === undefined ? DEFAULT_TOKENIZER_SETTINGS : parse<TokenizerSettings>(metadata.tokenizer, name, 'tokenizer');
   const tokenizer = named(name, () => loadTokenizer({ vocabTxt: vocabulary, settings }));
   const state: RunState = { config, vocabulary, tokenizer, position, teacher: null, student: null, projectors: null, optimizer: null };
-  if (metadata.lossScale !== undefined) state.lossScale = parseLossScale(metadata.lossScale, name);
+  const lossScale = metadata.lossScale === undefined ? null : parseLossScale(metadata.lossScale, name);
   try {
+    if (lossScale) state.lossScale = new LossScaler(engine, lossScale);
     restore(engine, state, tensors, name);
     if (Object.keys(tensors).some((key) => key.startsWith('optimizer.'))) restoreOptimizer(engine, state, tensors, Number(metadata.optimizerSteps), name);
     return state;
@@ -262,7 +266,7 @@ export function decodeCheckpoint(engine: Engine, bytes: Uint8Array, name: string
 
 /** Frees all that a run holds on the GPU. */
 export function disposeState(state: RunState): void {
-  for (const held of [state.teacher, state.student, state.projectors, state.optimizer, state.textTower]) held?.dispose();
+  for (const held of [state.teacher, state.student, state.projectors, state.optimizer, state.lossScale, state.textTower]) held?.dispose();
 }
 
 /** Makes the models that the checkpoint holds and fills them. */

@@ -2,7 +2,7 @@
 import { noGrad, ops, type Engine, type Tensor } from '../autograd/index.ts';
 import type { StageName } from './config.ts';
 import { backwardScaled } from './gradient-cache.ts';
-import { LEAST_LOSS_SCALE, nextLossScale } from './loss-scale.ts';
+import { LEAST_LOSS_SCALE } from './loss-scale.ts';
 import type { RunState } from './run-state.ts';
 import { learningRate } from './schedule.ts';
 import { readTexts, stageLosses, trainedModel, type StageLosses } from './stage-losses.ts';
@@ -34,61 +34,50 @@ export async function runStep(engine: Engine, state: RunState, stage: StageName,
 }
 
 /**
- * Gives the GPU forward, backward and the update. In f32 nothing is waited for, so that the next step can be submitted behind this one; in f16 the
- * values are known when it returns, since the gradient norm decides on the update.
+ * Gives the GPU forward, backward and the update, and does not wait for it, so that the next step can be submitted behind this one. In f16 the GPU
+ * decides whether it takes the update, and the step after next may be submitted only once the values of this one are there.
  */
 export function submitStep(engine: Engine, state: RunState, stage: StageName, step: number, input: StepInput, trace: Tracer = noTrace): Promise<SubmittedStep> {
-  const { config, optimizer } = state;
+  const { config, optimizer, lossScale } = state;
   const { steps, learningRate: peak } = config.stages[stage]!;
   const rate = learningRate(step, { peak, steps });
   return engine.scope(async () => {
-    const { losses, recenter } = await (input.parts.length > 1 ? virtualBatchLosses : wholeBatchLosses)(engine, state, stage, input, trace);
-    const result = (values: StepValues): StepResult => ({ ...values, learningRate: rate });
-    if (state.lossScale) return { values: Promise.resolve(result(await scaledUpdate(state, losses, recenter, rate / peak, trace))) };
-    const norm = trace.span('optimiser', () => {
-      const gradientNorm = optimizer!.step(rate / peak);
+    const scale = lossScale?.current() ?? null;
+    const { losses, recenter } = await (input.parts.length > 1 ? virtualBatchLosses : wholeBatchLosses)(engine, state, stage, input, scale, trace);
+    const { norm, scaled } = trace.span('optimiser', () => {
+      const scaled = lossScale && optimizer!.scaledStep(lossScale, rate / peak);
+      const norm = scaled?.norm ?? optimizer!.step(rate / peak);
       optimizer!.zeroGrad();
+      // Of a step that is left out too: the centres rest on embeddings alone.
       recenter();
-      return gradientNorm;
+      return { norm, scaled };
     });
-    const values = readBack(losses, norm).then(result);
+    const names = Object.keys(losses);
+    const read = readBack([...names.map((name) => losses[name]!), norm, ...(scaled ? [scaled.update, scale!] : [])]);
+    const values = read.then((found): StepResult => {
+      const [gradientNorm, update, scaleUsed] = found.slice(names.length);
+      const result = { losses: Object.fromEntries(names.map((name, index) => [name, found[index]![0]!])), gradientNorm: gradientNorm![0]!, learningRate: rate };
+      if (!scaled) return result;
+      const taken = update![1] === 1;
+      scaled.settle(taken);
+      const lossScale = scaleUsed![0]!;
+      return { ...result, lossScale, ...(!taken && lossScale > LEAST_LOSS_SCALE && { skipped: true }) };
+    });
     values.catch(() => {});
     return { values };
   });
 }
 
-type StepValues = Omit<StepResult, 'learningRate'>;
-
-/** Submits all that is recorded before it returns; the tensors may be disposed of then. */
-async function readBack(losses: Record<string, Tensor>, norm: Tensor): Promise<{ losses: Record<string, number>; gradientNorm: number }> {
-  const names = Object.keys(losses);
-  const values = await noGrad(() => ops.concat([...names.map((name) => ops.reshape(losses[name]!, [1])), norm], { dim: 0 })).toArray();
-  return { losses: Object.fromEntries(names.map((name, index) => [name, values[index]!])), gradientNorm: values[names.length]! };
+/** The values of each tensor. Submits all that is recorded before it returns; the tensors may be disposed of then. */
+async function readBack(tensors: readonly Tensor[]): Promise<number[][]> {
+  const values = [...(await noGrad(() => ops.concat(tensors.map((tensor) => ops.reshape(tensor, [-1])), { dim: 0 })).toArray())];
+  return tensors.map(({ size }) => values.splice(0, size));
 }
 
-/**
- * The update of gradients that were scaled: it is left out where their norm is not finite, so the norm is read first. The heads are
- * centred all the same: that rests on embeddings alone.
- */
-async function scaledUpdate(state: RunState, losses: Record<string, Tensor>, recenter: () => unknown, rateFactor: number, trace: Tracer): Promise<StepValues> {
-  const optimizer = state.optimizer!;
-  const { scale } = state.lossScale!;
-  const norm = optimizer.gradientNorm({ lossScale: scale });
-  const values = await trace.span('read back', () => readBack(losses, norm));
-  const finite = Number.isFinite(values.gradientNorm);
-  trace.span('optimiser', () => {
-    if (finite) optimizer.step(rateFactor, { lossScale: scale, norm });
-    optimizer.zeroGrad();
-    recenter();
-  });
-  state.lossScale = nextLossScale(state.lossScale!, finite);
-  return { ...values, lossScale: scale, ...(!finite && scale > LEAST_LOSS_SCALE && { skipped: true }) };
-}
-
-async function wholeBatchLosses(engine: Engine, state: RunState, stage: StageName, { parts, texts }: StepInput, trace: Tracer): Promise<StageLosses> {
+async function wholeBatchLosses(engine: Engine, state: RunState, stage: StageName, { parts, texts }: StepInput, lossScale: Tensor | null, trace: Tracer): Promise<StageLosses> {
   const read = texts && (await trace.span('texts', () => readTexts(state, trainedModel(state, stage), texts.texts)));
   const volumes = await parts[0]!.load();
   const made = trace.span('forward', () => stageLosses(engine, state, stage, volumes, read && { read, matches: texts.matches }));
-  await trace.span('backward', () => backwardScaled(made.losses.loss!, state.lossScale?.scale ?? 1));
+  await trace.span('backward', () => backwardScaled(made.losses.loss!, lossScale));
   return made;
 }

@@ -174,8 +174,8 @@ async function runStages(engine: Engine, state: RunState, cohort: Cohort, host: 
       const last = step + 1 === steps;
       const saves = last || (step + 1) % config.checkpointEvery === 0;
       const validates = stage !== 'fast' && (last || (step + 1) % config.validateEvery === 0) && validationScans.some(({ labels }) => labels);
-      // What follows rests on the step, or needs the device to itself; in f16 its values have been read already.
-      if (saves || validates || host.stopRequested() || state.lossScale || plans?.tunesAfter(stage)) await inFlight.settleAll();
+      // What follows rests on the step, or needs the device to itself.
+      if (saves || validates || host.stopRequested() || plans?.tunesAfter(stage)) await inFlight.settleAll();
       await plans?.stepEnds(stage, step + 1);
       if (validates) {
         const validation: ValidationRecord = { kind: 'validation', globalStep, stage, meanAuroc: await trace.span('validation', () => validateAuroc(engine, state, stage, validationScans, host.volumes)) };

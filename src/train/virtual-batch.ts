@@ -12,11 +12,10 @@ const TEXTS_AT_ONCE = 32;
 
 /**
  * Losses over all parts, and their gradients added to the parameters: SigLIP by gradient caching, FAST, a mean over volumes, by
- * accumulation. Equal to the whole batch's to f32 rounding.
+ * accumulation. Equal to the whole batch's to f32 rounding. The gradients are multiplied with `lossScale` [1], where there is one.
  */
-export async function virtualBatchLosses(engine: Engine, state: RunState, stage: StageName, { batch, parts, texts }: StepInput, trace: Tracer): Promise<StageLosses> {
+export async function virtualBatchLosses(engine: Engine, state: RunState, stage: StageName, { batch, parts, texts }: StepInput, lossScale: Tensor | null, trace: Tracer): Promise<StageLosses> {
   const terms = new BatchTerms(engine);
-  const lossScale = state.lossScale?.scale ?? 1;
   if (stage === 'fast') {
     for (const part of parts) {
       const volumes = await trace.span('wait for input', () => part.load());

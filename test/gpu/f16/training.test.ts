@@ -1,8 +1,10 @@
-import { describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { checkpoint, noGrad, ops, type Engine } from '../../../src/autograd/index.ts';
+import { lossScaleStepReference } from '../../../src/autograd/ops/loss-scale.ts';
 import { ConvStemViT } from '../../../src/model/encoder.ts';
 import { Initializer, presets } from '../../../src/model/index.ts';
-import { CHECKPOINT_FILE, globalStepOf, METRICS_FILE, type StepRecord, type TrainConfig } from '../../../src/train/index.ts';
+import { CHECKPOINT_FILE, decodeSafetensors, DivergedError, globalStepOf, METRICS_FILE, type StepRecord, type TrainConfig } from '../../../src/train/index.ts';
+import { GROWTH_INTERVAL, LossScaler } from '../../../src/train/loss-scale.ts';
 import { openTestEngine, testEngine } from '../../support/engine.ts';
 import { folder, smallerPreset, tinyConfig, tinyRun, tinyVolume, type TinyRun } from '../train/tiny-run.ts';
 
@@ -55,7 +57,7 @@ describe.skipIf(!device.canF16)('a run in f16', () => {
     const restore = smallerPreset();
     const engine = await testEngine();
     const run = tinyRun(engine, { config: tinyConfig({ ...half, stages: { teacher: { steps: 12, learningRate: 1e-3 } } }) });
-    run.state.lossScale = { scale: 2 ** 24, goodSteps: 5 };
+    run.state.lossScale = new LossScaler(engine, { scale: 2 ** 24, goodSteps: 5 });
     const { records } = await finished(run);
     const skipped = records.filter((record) => record.skipped);
     expect(skipped.length).toBeGreaterThan(0);
@@ -70,24 +72,108 @@ describe.skipIf(!device.canF16)('a run in f16', () => {
     restore();
   });
 
-  it('reads each step before it begins the next, since the norm decides on the update', async () => {
-    const restore = smallerPreset();
-    const run = tinyRun(await testEngine(), { config: tinyConfig({ ...half, stages: { teacher: { steps: 4, learningRate: 1e-3 } } }) });
-    const ahead: number[] = [];
-    await run.train(Infinity, ({ globalStep }) => void ahead.push(globalStepOf(run.state) - globalStep));
-    expect(ahead).toEqual([0, 0, 0, 0]);
-    run.dispose();
-    restore();
+  describe('that overflows in the middle', () => {
+    // Doubled after three steps the scale is too large for these gradients, which the small learning rate keeps as they are.
+    const start = { scale: 2 ** 13, goodSteps: GROWTH_INTERVAL - 3 };
+    const stages = { teacher: { steps: 9, learningRate: 1e-5 }, fast: { steps: 3, learningRate: 5e-4 }, align: { steps: 3, learningRate: 5e-4 } };
+    let restore: () => void;
+    beforeEach(() => void (restore = smallerPreset()));
+    afterEach(() => restore());
+    const open = async (changes: Partial<TrainConfig> = {}): Promise<TinyRun> => {
+      const engine = await testEngine();
+      const run = tinyRun(engine, { config: tinyConfig({ ...half, batch: 4, stages, ...changes }) });
+      run.state.lossScale = new LossScaler(engine, start);
+      return run;
+    };
+    const drawn = (records: StepRecord[]): object[] => records.map(({ seconds: _seconds, volumesPerSecond: _rate, gpuBytes: _bytes, ...record }) => record);
+    const contents = (checkpoint: Uint8Array): object => {
+      const { tensors, metadata } = decodeSafetensors(checkpoint, 'checkpoint');
+      const { config: _config, ...rest } = metadata;
+      return { tensors, rest };
+    };
+
+    it.each([['whole batches', {}], ['a virtual batch', { batch: 2, virtualBatch: 4 }]] as [string, Partial<TrainConfig>][])('submits each step before it knows whether the one before was taken, with the bits of a run that knows: %s', async (_, changes) => {
+      const eager = await open(changes);
+      const ahead: number[] = [];
+      await eager.train(Infinity, ({ globalStep }) => void ahead.push(globalStepOf(eager.state) - globalStep));
+      expect(ahead).toEqual([1, 1, 1, 1, 1, 1, 1, 1, 0, 1, 1, 0, 1, 1, 0]);
+      const records = await eager.records();
+      const skipped = records.map((record) => record.skipped === true);
+      const isInTheMiddle = skipped.slice(1, 8).some((here, at) => here && !skipped[at]! && !skipped[at + 2]!);
+      expect(isInTheMiddle, `skipped: ${skipped.join()}`).toBe(true);
+      const grown = records.some(({ lossScale }, at) => at > 0 && lossScale! > records[at - 1]!.lossScale!);
+      expect(grown, records.map(({ lossScale }) => lossScale).join()).toBe(true);
+
+      const patient = await open({ ...changes, checkpointEvery: 1 });
+      const known: number[] = [];
+      await patient.train(Infinity, ({ globalStep }) => void known.push(globalStepOf(patient.state) - globalStep));
+      expect(known).toEqual(ahead.map(() => 0));
+      expect(drawn(await patient.records())).toEqual(drawn(records));
+      const read = async ({ files }: TinyRun): Promise<object> => contents(await files.readFile(`${folder}/${CHECKPOINT_FILE}`));
+      expect(await read(patient)).toEqual(await read(eager));
+      for (const run of [eager, patient]) run.dispose();
+    });
+
+    it('counts the steps that were taken, goes on with the scale that follows, and frees what it took', async () => {
+      const engine = await testEngine();
+      const before = engine.memory.liveBuffers;
+      const run = await open({ stages: { teacher: stages.teacher } });
+      const { records, checkpoint } = await finished(run);
+      const { tensors, metadata } = decodeSafetensors(checkpoint, 'checkpoint');
+      const taken = records.filter((record) => !record.skipped).length;
+      expect(taken).toBeLessThan(records.length);
+      expect(Number(metadata.optimizerSteps)).toBe(taken);
+      const counts = Object.entries(tensors).filter(([name]) => name.endsWith('.step'));
+      expect(counts.length).toBeGreaterThan(10);
+      for (const [name, { data }] of counts) expect([...data], name).toEqual([taken]);
+      let expected = [start.scale, start.goodSteps, 0] as [number, number, number];
+      for (const { lossScale, skipped } of records) {
+        expect(lossScale).toBe(expected[0]);
+        expected = lossScaleStepReference(skipped ? NaN : 1, expected, { clip: 1, growthInterval: GROWTH_INTERVAL, least: 1, most: 2 ** 126 }).state;
+      }
+      expect(JSON.parse(metadata.lossScale!)).toEqual({ scale: expected[0], goodSteps: expected[1] });
+      run.dispose();
+      expect(engine.memory.liveBuffers).toBeLessThanOrEqual(before);
+    });
+
+    it.each([1, 2, 3])('stopped after every %i steps and resumed, ends in the same checkpoint bit for bit', async (stopAfter) => {
+      const whole = await finished(await open());
+      const broken = await finished(await open(), stopAfter);
+      expect(drawn(broken.records)).toEqual(drawn(whole.records));
+      expect(Buffer.compare(broken.checkpoint, whole.checkpoint)).toBe(0);
+      for (const { run } of [whole, broken]) run.dispose();
+    });
+
+    it('killed after the overflow, with the next step on the GPU, goes on from the checkpoint before', async () => {
+      const whole = await open({ checkpointEvery: 3 });
+      await whole.train();
+      const expected = drawn(await whole.records());
+      const overflow = (await whole.records()).find(({ skipped, globalStep }) => skipped && globalStep > 3)!.globalStep;
+      expect(overflow % 3, 'in the middle between two checkpoints').toBe(1);
+      whole.dispose();
+      for (const killedAt of [overflow, overflow + 1, overflow + 2]) {
+        const first = await open({ checkpointEvery: 3 });
+        await expect(first.train(Infinity, ({ globalStep }) => {
+          if (globalStep === killedAt) throw new Error('killed');
+        })).rejects.toThrow('killed');
+        first.dispose();
+        const again = await first.reopened();
+        expect(globalStepOf(again.state)).toBe(overflow - 1);
+        expect(await again.train()).toBe('finished');
+        expect(drawn(await again.records())).toEqual(expected);
+        again.dispose();
+      }
+    });
   });
 
   it('skipped, a step changes no weight but the biases that centre the heads', async () => {
     const restore = smallerPreset();
     const run = tinyRun(await testEngine(), { config: tinyConfig({ ...half, batch: 2, stages: { teacher: { steps: 2, learningRate: 1e-3 } }, checkpointEvery: 1 }) });
-    run.state.lossScale = { scale: 2 ** 40, goodSteps: 0 };
+    run.state.lossScale = new LossScaler(await testEngine(), { scale: 2 ** 40, goodSteps: 0 });
     await run.train(1);
     const before = await run.files.readFile(`${folder}/${CHECKPOINT_FILE}`);
     const again = await run.reopened();
-    expect(again.state.lossScale).toEqual({ scale: 2 ** 39, goodSteps: 0 });
+    expect(await again.state.lossScale!.read()).toEqual({ scale: 2 ** 39, goodSteps: 0 });
     await again.train();
     const after = await run.files.readFile(`${folder}/${CHECKPOINT_FILE}`);
     // Two volumes are too few to centre by: all tensors, which follow the header, are as they were.
@@ -95,25 +181,6 @@ describe.skipIf(!device.canF16)('a run in f16', () => {
     expect(tensors(after).equals(tensors(before))).toBe(true);
     run.dispose();
     again.dispose();
-    restore();
-  });
-
-  it('stopped and resumed each time, with skipped steps and a scale that grows, ends in the same checkpoint bit for bit', async () => {
-    const restore = smallerPreset();
-    const engine = await testEngine();
-    const stages = { teacher: { steps: 4, learningRate: 1e-3 }, fast: { steps: 3, learningRate: 5e-4 }, align: { steps: 2, learningRate: 5e-4 } };
-    const start = (): TinyRun => {
-      const run = tinyRun(engine, { config: tinyConfig({ ...half, stages }) });
-      run.state.lossScale = { scale: 2 ** 22, goodSteps: 1998 };
-      return run;
-    };
-    const whole = await finished(start());
-    const broken = await finished(start(), 1);
-    const drawn = (records: StepRecord[]): object[] => records.map(({ seconds: _seconds, volumesPerSecond: _rate, gpuBytes: _bytes, ...record }) => record);
-    expect(drawn(broken.records)).toEqual(drawn(whole.records));
-    expect(Buffer.compare(broken.checkpoint, whole.checkpoint)).toBe(0);
-    whole.run.dispose();
-    broken.run.dispose();
     restore();
   });
 
@@ -139,10 +206,23 @@ describe.skipIf(!device.canF16)('a run in f16', () => {
     bad.dispose();
     const run = tinyRun(engine, { config: tinyConfig({ ...half, stages, checkpointEvery: 1 }) });
     await run.train(1);
-    run.state.lossScale = { scale: 1, goodSteps: 0 };
-    run.state.teacher!.logScale.write(new Float32Array([20])); // the loss grows by e^18, and stays finite
-    await expect(run.train()).rejects.toThrow(/step 2 \(stage teacher\): gradient norm is (NaN|Infinity)/);
     run.dispose();
+    // Saved after every step, and with the third on the GPU when the second is known.
+    for (const checkpointEvery of [1, 100]) {
+      const again = await run.reopened();
+      again.state.config.checkpointEvery = checkpointEvery;
+      again.state.lossScale = new LossScaler(engine, { scale: 1, goodSteps: 0 });
+      again.state.teacher!.logScale.write(new Float32Array([20])); // the loss grows by e^18, and stays finite
+      const values = async (): Promise<number[][]> => Promise.all([...again.state.teacher!.namedParameters().values()].map(async (parameter) => [...(await parameter.toArray())]));
+      const before = await values();
+      const failure = await again.train().catch((error: unknown) => error);
+      expect(failure).toBeInstanceOf(DivergedError);
+      expect((failure as Error).message).toMatch(/step 2 \(stage teacher\): gradient norm is (NaN|-?Infinity)/);
+      expect(globalStepOf(again.state)).toBe(checkpointEvery === 1 ? 2 : 3);
+      expect(await values()).toEqual(before);
+      expect(await again.records()).toHaveLength(1);
+      again.dispose();
+    }
     restore();
   });
 

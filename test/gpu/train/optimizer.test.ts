@@ -1,7 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import type { Engine, Tensor } from '../../../src/autograd/index.ts';
-import { AdamW } from '../../../src/train/optimizer.ts';
+import { ops, type Engine, type Tensor } from '../../../src/autograd/index.ts';
+import { LossScaler } from '../../../src/train/loss-scale.ts';
+import { AdamW, type ScaledStep } from '../../../src/train/optimizer.ts';
 import { expectClose } from '../../support/arrays.ts';
 import { testEngine } from '../../support/engine.ts';
 
@@ -122,6 +123,84 @@ describe('AdamW', () => {
       for (const [name, tensor] of Object.entries(first.tensors)) expect([...(await second.tensors[name]!.toArray())], name).toEqual([...(await tensor.toArray())]);
       first.optimizer.dispose();
       second.optimizer.dispose();
+    });
+  });
+
+  describe('with a scaled loss', () => {
+    const overflow = { matrix: new Array<number>(12).fill(1), bias: [1, Infinity, NaN, 0, 1] };
+    const given = fixture.steps.map(({ gradients }) => gradients);
+
+    /** The gradients of a step times the scale that the GPU has for it. */
+    function giveScaled(engine: Engine, tensors: Record<string, Tensor>, gradients: Record<string, number[]>, lossScale: LossScaler): void {
+      for (const [name, values] of Object.entries(gradients)) tensors[name]!.grad = ops.mul(engine.tensor(values, tensors[name]!.shape), lossScale.current());
+    }
+
+    async function everything({ optimizer, tensors }: ReturnType<typeof open>): Promise<Record<string, number[]>> {
+      const read: Record<string, number[]> = { count: [optimizer.stepCount] };
+      for (const [name, tensor] of Object.entries({ ...tensors, ...optimizer.state() })) read[name] = [...(await tensor.toArray())];
+      return read;
+    }
+
+    // The steps of a run: those that are not finite are left out.
+    it.each([
+      ['in the middle', [given[0]!, given[1]!, overflow, given[2]!, given[3]!]],
+      ['at the beginning', [overflow, overflow, given[0]!, given[1]!]],
+      ['twice in a row and once more', [given[0]!, overflow, overflow, given[1]!, overflow, given[2]!]],
+      ['at the end', [given[0]!, given[1]!, overflow]],
+      ['of a part of the parameters', [given[0]!, { bias: overflow.bias }, given[1]!, given[2]!]],
+    ] as [string, Record<string, number[]>[]][])('that overflows %s, has the bits of the steps that were taken, however late the host learns of it', async (_, steps) => {
+      const engine = await testEngine();
+      const isTaken = ({ bias }: Record<string, number[]>): boolean => bias!.every(Number.isFinite);
+      await engine.scope(async () => {
+        const plain = open(engine);
+        for (const gradients of steps.filter(isTaken)) {
+          giveGradients(engine, plain.tensors, { gradients, norm: 0, parameters: {} });
+          plain.optimizer.step(0.7);
+          plain.optimizer.zeroGrad();
+        }
+        const expected = await everything(plain);
+        for (const ahead of [0, 1]) {
+          const run = open(engine);
+          const lossScale = new LossScaler(engine, { scale: 2 ** 10, goodSteps: 0 });
+          const inFlight: ScaledStep[] = [];
+          const settled: boolean[] = [];
+          const settle = async (): Promise<void> => {
+            const { update, settle } = inFlight.shift()!;
+            settled.push((await update.toArray())[1] === 1);
+            settle(settled.at(-1)!);
+          };
+          for (const gradients of steps) {
+            giveScaled(engine, run.tensors, gradients, lossScale);
+            inFlight.push(run.optimizer.scaledStep(lossScale, 0.7));
+            run.optimizer.zeroGrad();
+            if (inFlight.length > ahead) await settle();
+          }
+          while (inFlight.length) await settle();
+          expect(settled).toEqual(steps.map(isTaken));
+          expect(await everything(run)).toEqual(expected);
+          expect((await lossScale.read()).scale).toBe(2 ** (10 - settled.filter((taken) => !taken).length));
+          run.optimizer.dispose();
+          lossScale.dispose();
+        }
+        plain.optimizer.dispose();
+      });
+    });
+
+    it('gives the norm of the gradients of the loss, and takes no third step before the first is settled', async () => {
+      const engine = await testEngine();
+      await engine.scope(async () => {
+        const { optimizer, tensors } = open(engine);
+        const lossScale = new LossScaler(engine);
+        const submit = (): ScaledStep => (giveScaled(engine, tensors, given[0]!, lossScale), optimizer.scaledStep(lossScale));
+        const [first] = [submit(), submit()];
+        expectClose(await first.norm.toArray(), [fixture.steps[0]!.norm], 1e-5, 'norm');
+        expect(submit).toThrow('AdamW.scaledStep: two steps before this one are not settled; settle the first of them');
+        first.settle(true);
+        submit();
+        expect(optimizer.stepCount).toBe(3);
+        optimizer.dispose();
+        lossScale.dispose();
+      });
     });
   });
 

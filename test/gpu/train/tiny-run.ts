@@ -129,7 +129,7 @@ function open(engine: Engine, state: RunState, files: FileSystem, decode: (scan:
       return open(engine, decodeCheckpoint(engine, await files.readFile(path), path), files, decode, targets, tuning);
     },
     dispose: () => {
-      for (const held of [state.teacher, state.student, state.projectors, state.optimizer]) held?.dispose();
+      for (const held of [state.teacher, state.student, state.projectors, state.optimizer, state.lossScale]) held?.dispose();
     },
   };
 }
